@@ -1,0 +1,102 @@
+"""The facts of a study, beside the ledger's entries in the same journal.
+
+Past tense, frozen, tiny. The state of a study is a fold over them (``scheduler/state.py``); MLflow,
+``status`` and the report are views of them. Optuna's and Ray's own state is disposable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scheduler.trial import Recipe, Role, TrialState
+from trainers.stage import Measurement, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class StudyBegun:
+    """A study started.
+
+    Attributes:
+        name: of the study.
+        spec: the budget spec as plain JSON, complete with defaults.
+        spec_text: the YAML as the user wrote it.
+        environment: versions, commit, machine, devices (``trainers/provenance.py``).
+    """
+
+    name: str
+    spec: Mapping[str, object]
+    spec_text: str
+    environment: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialProposed:
+    """A recipe joined the study.
+
+    Attributes:
+        origin: ``control``, ``final``, or the sampler that proposed it (``tpe``, ``random``, …).
+    """
+
+    trial: str
+    recipe: Recipe
+    role: Role
+    finalist: str | None
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialMoved:
+    """A trial changed state or rung.
+
+    Attributes:
+        score: over its cells in points, when a rung was finished.
+        reason: why, in a few words.
+    """
+
+    trial: str
+    state: TrialState
+    rung: int
+    score: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    """A lease was granted; its ``Reserved`` entry is written with it."""
+
+    trial: str
+    hold: str
+    stage: str
+    config: Stage
+    attempt: int
+    expected_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageEnded:
+    """A lease came back; its ``Charged`` and ``Released`` entries are written with it."""
+
+    trial: str
+    measurement: Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class StageShared:
+    """A trial needed a stage that was already done: nothing was charged."""
+
+    trial: str
+    stage: str
+    saved_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StudyEnded:
+    """The driver has no more to do, and why. ``run`` may go on later."""
+
+    reason: str
+
+
+StudyFact = (
+    StudyBegun | TrialProposed | TrialMoved | StageStarted | StageEnded | StageShared | StudyEnded
+)

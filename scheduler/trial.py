@@ -1,0 +1,102 @@
+"""A trial: one recipe's way up the rungs, and the only moves it may make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+from scheduler.errors import MoveError
+from scheduler.mix import Mix
+
+
+class Role(StrEnum):
+    """Why a trial exists."""
+
+    CONTROL = "control"  # k = 0, always among the trials
+    SEARCH = "search"
+    FINAL = "final"  # a finalist with one more seed, scored on report cells
+
+
+class TrialState(StrEnum):
+    """Where a trial is.
+
+    PLANNED --> RUNNING --> DONE | PRUNED | FAILED | UNAFFORDABLE
+                 |  ^
+                 v  |
+                PAUSED --> PRUNED | UNAFFORDABLE
+
+    PAUSED waits at a rung for promotion and keeps its stages; DONE has the score of its last rung.
+    """
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    UNAFFORDABLE = "unaffordable"
+
+
+_S = TrialState
+MOVES: Mapping[TrialState, frozenset[TrialState]] = MappingProxyType(
+    {
+        _S.PLANNED: frozenset({_S.RUNNING, _S.UNAFFORDABLE}),
+        _S.RUNNING: frozenset({_S.PAUSED, _S.DONE, _S.PRUNED, _S.FAILED, _S.UNAFFORDABLE}),
+        _S.PAUSED: frozenset({_S.RUNNING, _S.PRUNED, _S.UNAFFORDABLE}),
+        _S.DONE: frozenset(),
+        _S.PRUNED: frozenset(),
+        _S.FAILED: frozenset(),
+        _S.UNAFFORDABLE: frozenset(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that decides a trained result and differs between the trials of a study."""
+
+    mix: Mix
+    seed: int
+    model: str
+    tuning: str = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One recipe in progress.
+
+    Attributes:
+        name: ``t0007``, or ``f0002`` for a final.
+        recipe: what is tried.
+        role: why.
+        finalist: for a final, the search trial it repeats with another seed.
+        state: where it is.
+        rung: the rung it is on or has finished, counted from 0.
+        scores: score over search (or, for a final, report) cells by finished rung, in points.
+    """
+
+    name: str
+    recipe: Recipe
+    role: Role
+    finalist: str | None = None
+    state: TrialState = TrialState.PLANNED
+    rung: int = 0
+    scores: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def over(self) -> bool:
+        """Whether no move is left."""
+        return not MOVES[self.state]
+
+    def to(self, state: TrialState) -> Trial:
+        """This trial in another state.
+
+        Raises:
+            MoveError: the table of moves does not allow it.
+        """
+        if state not in MOVES[self.state]:
+            allowed = ", ".join(sorted(MOVES[self.state])) or "nothing, it is over"
+            raise MoveError(f"{self.name} is {self.state} and cannot become {state}; allowed: {allowed}")
+        return replace(self, state=state)

@@ -1,0 +1,64 @@
+"""The family protocol: one shape of prediction, from text to loss to per-example records.
+
+Axes: B sequences in a batch, T tokens, D width, K labels.
+
+A *feature* is one sequence ready for the encoder: ``input_ids`` plus whatever its family needs
+(``label``, ``tags``, ``start``, ``end``, …) and ``example``, the row number of its example. A choice
+example gives several features with the same ``example``; a long document gives several windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
+    from trainers.tasks.spec import TaskSpec
+
+Examples = Mapping[str, Sequence[Any]]  # canonical columns of a slice of rows
+Features = dict[str, list[Any]]  # columns of features; always input_ids and example
+Batch = dict[str, "torch.Tensor"]
+Records = dict[str, "NDArray[np.float64]"]  # per-example statistics by name, one row per example
+
+
+class Family(Protocol):
+    """What a family knows. Stateless; one instance per family."""
+
+    def encode(
+        self, examples: Examples, task: TaskSpec, tokenizer: PreTrainedTokenizerBase, *, training: bool
+    ) -> Features:
+        """Features of some examples. ``example`` counts within the slice given.
+
+        When training, a feature that cannot teach anything (an answer outside its window) is left
+        out; when not, every example has at least one feature.
+        """
+
+    def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
+        """One padded batch; ``input_ids`` and ``attention_mask`` are (B, T)."""
+
+    def make_head(self, width: int, task: TaskSpec) -> nn.Module:
+        """The layer(s) on top of the encoder; ``nn.Identity()`` when there are none."""
+
+    def loss(self, encoder: nn.Module, head: nn.Module, batch: Batch) -> torch.Tensor:
+        """Mean loss of a batch, a scalar in float32."""
+
+    def score(
+        self,
+        encoder: nn.Module,
+        head: nn.Module,
+        batches: Iterator[tuple[Batch, Sequence[Mapping[str, Any]]]],
+        examples: Examples,
+        task: TaskSpec,
+        layer: int,
+    ) -> Records:
+        """Per-example statistics (see ``trainers/metrics.py``), a row per example, in order.
+
+        ``batches`` yields each batch with the feature rows it was made of. ``layer`` is the model
+        entry's retrieval layer (index into ``hidden_states``), used by retrieval alone.
+        """

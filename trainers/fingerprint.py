@@ -1,0 +1,52 @@
+"""Names that depend only on what a thing is.
+
+Two stages share a checkpoint exactly when their fingerprints are equal, so a fingerprint must not
+depend on key order, process, path or machine, and a value without a stable form is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from enum import Enum
+
+_HEX_DIGITS = 16
+
+
+def canonical(value: object) -> object:
+    """``value`` as plain JSON types, mappings sorted, dataclasses with their class name.
+
+    Raises:
+        TypeError: some value has no stable form, for instance a function or a set.
+        ValueError: a float is NaN or infinite.
+    """
+    if isinstance(value, Enum):
+        return canonical(value.value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise ValueError(f"{value} has no place in a fingerprint")
+        return repr(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"is": type(value).__name__, **fields}
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError("only text keys have a stable order")
+        return {key: canonical(value[key]) for key in sorted(value)}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    raise TypeError(f"{type(value).__name__} {value!r} has no stable form")
+
+
+def fingerprint(config: object) -> str:
+    """The first 16 hex digits of the SHA-256 of ``config`` as canonical JSON.
+
+    Raises:
+        TypeError: some value has no stable form, for instance a function.
+    """
+    text = json.dumps(canonical(config), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_HEX_DIGITS]

@@ -1,0 +1,239 @@
+"""What a stage is: the configs that name it, the order that starts it, the measurement it returns.
+
+Plain data, no torch: the scheduler plans with these. ``trainers/loop.py`` trains them and
+``trainers/worker.py`` carries out any of them on a warm process.
+
+A config holds everything that decides the result and nothing about where it runs. It contains its
+parent's fingerprint, so a chain of stages is its own key:
+
+    pretrain -> intermediate(1M) -> intermediate(4M) -> ...
+                     |                    |
+                   target ...           target -> evaluate(search), evaluate(report)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from budgets.amount import DeviceTime
+from budgets.bill import Bill
+from trainers.fingerprint import fingerprint
+from trainers.tasks.source import DataIdentity
+
+CODE_VERSION = 1  # raised when a change to the loop or a family changes results
+
+
+class StageKind(StrEnum):
+    """The pieces of device work."""
+
+    PRETRAIN = "pretrain"
+    INTERMEDIATE = "intermediate"
+    TARGET = "target"
+    EVALUATE = "evaluate"
+
+
+class Half(StrEnum):
+    """Which examples an evaluation may see. The two never share one."""
+
+    SEARCH = "search"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """The encoder a stage works on.
+
+    Attributes:
+        name: entry in ``trainers/models.py`` or a local directory's name.
+        revision: hub revision, or digest of a local directory's weights and config.
+        tuning: ``full``.
+        precision: ``fp32`` or ``bf16`` (autocast over float32 weights).
+    """
+
+    name: str
+    revision: str
+    tuning: str = "full"
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True, slots=True)
+class Optimisation:
+    """How a training stage steps.
+
+    Attributes:
+        learning_rate: peak, held constant after warm-up.
+        batch_tokens: tokens (with padding) per optimiser step.
+        accumulation: micro-batches per optimiser step, each of ``batch_tokens / accumulation``.
+        warmup_share: share of the stage's tokens spent rising from zero; once per chain.
+        decay_share: tokens of the decay branch as a share of the stage's tokens.
+        weight_decay: none on biases and LayerNorm.
+        clip_norm: largest gradient norm.
+    """
+
+    learning_rate: float
+    batch_tokens: int = 2048
+    accumulation: int = 1
+    warmup_share: float = 0.06
+    decay_share: float = 0.1
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskShare:
+    """One task of a mix: the chance that a batch comes from it, and its data."""
+
+    task: str
+    rate: float
+    data: tuple[DataIdentity, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainStage:
+    """Masked-LM from random weights: how the toy world gets its encoder."""
+
+    model: ModelRef
+    shares: tuple[TaskShare, ...]
+    tokens: int
+    optimisation: Optimisation
+    seed: int
+    code: int = CODE_VERSION
+
+    kind = StageKind.PRETRAIN
+    parent = None
+
+
+@dataclass(frozen=True, slots=True)
+class IntermediateStage:
+    """A mix trained up to ``tokens`` tokens, continuing a shorter stage's constant-rate trunk.
+
+    Attributes:
+        parent: fingerprint of the pretrain stage, None for a published model.
+        continues: fingerprint of the intermediate stage with ``tokens_before`` tokens, or None.
+    """
+
+    model: ModelRef
+    parent: str | None
+    continues: str | None
+    shares: tuple[TaskShare, ...]
+    tokens_before: int
+    tokens: int
+    optimisation: Optimisation
+    seed: int
+    code: int = CODE_VERSION
+
+    kind = StageKind.INTERMEDIATE
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStage:
+    """Fine-tuning on the English data of one target task, from the encoder of ``parent``."""
+
+    model: ModelRef
+    parent: str | None
+    task: str
+    data: tuple[DataIdentity, ...]
+    tokens: int
+    optimisation: Optimisation
+    seed: int
+    code: int = CODE_VERSION
+
+    kind = StageKind.TARGET
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateStage:
+    """Scores of one target task on its cells, zero-shot.
+
+    Attributes:
+        parent: the target stage, or for retrieval the stage whose encoder is judged; None for
+            retrieval straight from a published model.
+        languages: the cells.
+        half: search or report.
+        max_examples: examples per cell at most, the first by hash of id; None for all.
+    """
+
+    model: ModelRef
+    parent: str | None
+    task: str
+    languages: tuple[str, ...]
+    half: Half
+    data: tuple[DataIdentity, ...]
+    max_examples: int | None = None
+    code: int = CODE_VERSION
+
+    kind = StageKind.EVALUATE
+
+
+Stage = PretrainStage | IntermediateStage | TargetStage | EvaluateStage
+
+
+def stage_name(stage: Stage) -> str:
+    """The stage's fingerprint: its key in the store, in the journal and in every record."""
+    return fingerprint(stage)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A lease: carry out ``stage`` and be done, saved and quiet within ``limit``.
+
+    Attributes:
+        hold: the ledger's name of the lease.
+        attempt: 1 for the first try.
+        limit: device time of the hold. Work stops ``grace`` before it so that saving fits.
+    """
+
+    hold: str
+    stage: Stage
+    attempt: int
+    limit: DeviceTime
+    grace: DeviceTime
+
+
+class Outcome(StrEnum):
+    """How a lease ended."""
+
+    DONE = "done"
+    TRUNCATED = "truncated"  # stopped at its deadline; partial work is saved and continues
+    FAILED = "failed"
+    LOST = "lost"  # the worker did not come back
+
+
+@dataclass(frozen=True, slots=True)
+class CellScore:
+    """One (target task, language) pair, scored. ``value`` is in points, 0 to 100."""
+
+    task: str
+    language: str
+    metric: str
+    value: float
+    n_examples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What came of an order.
+
+    Attributes:
+        hold: the lease.
+        stage: fingerprint.
+        outcome: how it ended.
+        bill: every millisecond of the lease.
+        scores: cells, for an evaluate stage.
+        n_tokens: tokens trained on in this lease, without padding.
+        facts: small numbers worth keeping: final loss, padding share, peak bytes, tokens per s.
+        rates: the share of batches each task really got.
+        error: what went wrong, one line, for FAILED and LOST.
+    """
+
+    hold: str
+    stage: str
+    outcome: Outcome
+    bill: Bill
+    scores: tuple[CellScore, ...] = ()
+    n_tokens: int = 0
+    facts: Mapping[str, float] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
