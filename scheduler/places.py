@@ -1,0 +1,116 @@
+"""Where a study keeps its things, and what of its spec may change once it has begun.
+
+    <store>/<name>/journal.db     the truth (or ``journal:``, for instance PostgreSQL)
+    <store>/stages/               checkpoints by fingerprint, shared by the studies of a store
+    <store>/mlflow.db             the view, when ``tracking.mlflow`` is a relative SQLite path
+
+A job submitted to Ray runs in a copy of the working directory that is deleted after it: there a
+relative store is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scheduler.errors import StudyError
+
+if TYPE_CHECKING:
+    from scheduler.spec import StudySpec
+
+_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the process of a submitted job
+_SQLITE = "sqlite:///"
+_MAY_CHANGE = ("store", "journal", "tracking", "data.path", "question")  # places and words
+
+
+def store_url(spec: StudySpec) -> str:
+    """The store as an absolute path, or the URL it is.
+
+    Raises:
+        StudyError: the path is relative and this is a submitted Ray job.
+    """
+    if "://" in spec.store:
+        return spec.store.rstrip("/")
+    path = Path(spec.store).expanduser()
+    if not path.is_absolute() and os.environ.get(_RAY_JOB):
+        raise StudyError(
+            f"store {spec.store!r} is relative to {Path.cwd()}, a copy of the working directory that "
+            "Ray deletes after the job: journal and checkpoints would be lost. Submit with "
+            "`interlude run SPEC --store /absolute/path` on a disk that outlives the job"
+        )
+    return str(path.absolute())
+
+
+def run_folder(spec: StudySpec) -> Path:
+    """The study's local folder: journal and report. For a store at a URL, ``runs/<name>`` here."""
+    store = store_url(spec)
+    return (Path("runs").absolute() if "://" in store else Path(store)) / spec.name
+
+
+def journal_url(spec: StudySpec) -> str:
+    """The database of the study's journal."""
+    if spec.journal is None:
+        return f"{_SQLITE}{run_folder(spec) / 'journal.db'}"
+    return _inside(spec.journal, run_folder(spec))
+
+
+def tracking_url(spec: StudySpec) -> str | None:
+    """The database or server of MLflow, None when tracking is off."""
+    if spec.tracking.mlflow is None:
+        return None
+    return _inside(spec.tracking.mlflow, run_folder(spec).parent)
+
+
+def _inside(url: str, folder: Path) -> str:
+    """``url`` with a relative SQLite path taken inside ``folder``."""
+    path = url.removeprefix(_SQLITE)
+    if not url.startswith(_SQLITE) or path.startswith("/"):
+        return url
+    return f"{_SQLITE}{folder / path}"
+
+
+def changed(begun: Mapping[str, object], spec: StudySpec) -> list[str]:
+    """What in ``spec`` differs from the spec a run was begun with and would change its meaning.
+
+    Places may move, words may be mended, and the cap may be raised.
+
+    Args:
+        begun: the spec as ``StudyBegun`` holds it.
+        spec: as it is now.
+
+    Returns:
+        One line per key: dotted path, old and new value. Empty when the run may go on.
+    """
+    old, new = dict(_flat(begun)), dict(_flat(spec.model_dump(mode="json")))
+    lines = []
+    for path in dict.fromkeys([*old, *new]):
+        before, after = old.get(path), new.get(path)
+        if before == after or _may_change(path):
+            continue
+        if path == "budget.gpu_hours" and _hours(after) > _hours(before):
+            continue
+        lines.append(f"{path}: was {_shown(before)}, is {_shown(after)}")
+    return lines
+
+
+def _may_change(path: str) -> bool:
+    return any(path == free or path.startswith(f"{free}.") for free in _MAY_CHANGE)
+
+
+def _hours(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _shown(value: object) -> str:
+    return "not there" if value is None else repr(value)
+
+
+def _flat(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted paths and leaf values; a list is a leaf."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value

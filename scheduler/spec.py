@@ -1,0 +1,264 @@
+"""The budget spec of a study: YAML in, one frozen object out.
+
+Read once, at the door; inside there are only typed objects. ``budgets.spec`` checks shapes, and
+``scheduler/checks.py`` checks meaning (tasks, languages, models that exist). Every problem is
+listed at once. ``scheduler/places.py`` says where a study keeps its things.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from budgets.errors import SpecError
+from budgets.spec import BudgetSpec, Count, parse, read_yaml
+from scheduler.checks import cells_of, languages_of, problems_of
+from scheduler.places import changed, journal_url, run_folder, store_url, tracking_url
+
+__all__ = [
+    "StudySpec",
+    "changed",
+    "journal_url",
+    "json_schema",
+    "load",
+    "read",
+    "run_folder",
+    "store_url",
+    "tracking_url",
+]
+
+Whole = Annotated[int, Field(strict=True, ge=0)]
+Rate = Annotated[float, Field(strict=True, gt=0, lt=1)]
+Temperature = Annotated[float, Field(strict=True, ge=1)]
+Tokens = Annotated[Count, Field(gt=0)]
+
+
+class _Part(BaseModel):
+    """A part of a spec: unknown keys are refused, nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSpec(_Part):
+    """The encoder.
+
+    Attributes:
+        name: an entry of ``trainers/models.py``, a hub id, or a folder with a model.
+        tuning: which weights are trained.
+        precision: ``bf16`` is autocast over float32 weights, where the device has it.
+    """
+
+    name: str
+    tuning: Literal["full"] = "full"
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+
+class DataSpec(_Part):
+    """Where rows come from.
+
+    Attributes:
+        source: the hub, a mirror of it, or the generated toy world.
+        path: folder of the mirror; without it ``INTERLUDE_MIRROR`` names it.
+    """
+
+    source: Literal["hub", "mirror", "toy"]
+    path: str | None = None
+
+
+class PretrainSpec(_Part):
+    """Masked-LM from random weights, the first stage of a study on a toy model."""
+
+    tokens: Tokens
+    learning_rate: Rate = 1e-3
+    batch_tokens: Tokens = 2048
+
+
+class MixingSpec(_Part):
+    """Ranges of the two numbers that decide how often a task of a mix is drawn.
+
+    Attributes:
+        cap: K, examples of a task that count, lowest and highest.
+        temperature: T, lowest and highest, at least 1.
+    """
+
+    cap: tuple[Tokens, Tokens] = (16_384, 131_072)
+    temperature: tuple[Temperature, Temperature] = (1.0, 4.0)
+
+
+class IntermediateSpec(_Part):
+    """What may be trained between pretraining and the target.
+
+    Attributes:
+        tasks: names in the catalogue.
+        count: k, the number of tasks in a mix, lowest and highest.
+        mixing: how often each is drawn.
+        rungs: tokens trained on, ascending; each rung continues the one before.
+        learning_rate: peak, after warm-up.
+        batch_tokens: tokens, with padding, per optimiser step.
+        accumulation: micro-batches per optimiser step.
+    """
+
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
+    count: tuple[Whole, Whole]
+    mixing: MixingSpec = MixingSpec()
+    rungs: Annotated[tuple[Tokens, ...], Field(min_length=1)]
+    learning_rate: Rate
+    batch_tokens: Tokens = 2048
+    accumulation: Annotated[int, Field(strict=True, ge=1)] = 1
+
+
+class LowResourceSpec(_Part):
+    """Languages named by a definition of *low-resource*: ``default``, another name, or a list."""
+
+    low_resource: str | tuple[str, ...]
+
+
+class TargetSpec(_Part):
+    """What the study is for.
+
+    Attributes:
+        benchmark: the list that ``tasks`` are from.
+        tasks: names in the catalogue.
+        languages: ISO codes, or a definition of *low-resource*.
+        tokens: trained on per target task, on English data.
+        max_examples: examples per cell that the search scores at most; None for all.
+    """
+
+    benchmark: Literal["xtreme", "xtreme-r", "toy"]
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
+    languages: Annotated[tuple[str, ...], Field(min_length=1)] | LowResourceSpec
+    tokens: Tokens
+    learning_rate: Rate = 2e-5
+    batch_tokens: Tokens = 2048
+    accumulation: Annotated[int, Field(strict=True, ge=1)] = 1
+    max_examples: Tokens | None = None
+
+
+class ObjectivesSpec(_Part):
+    """What is traded off. The score is always among them."""
+
+    score: Literal["max"]
+    gpu_hours: Literal["min"] | None = None
+
+    @property
+    def directions(self) -> tuple[Literal["max", "min"], ...]:
+        """One word per objective: the score, then device time if it is one."""
+        return ("max",) if self.gpu_hours is None else ("max", "min")
+
+
+class SearchSpec(_Part):
+    """Who proposes mixes and who decides which go on.
+
+    Attributes:
+        sampler: Optuna's, or plain random.
+        policy: which trial climbs to the next rung.
+        eta: one trial in ``eta`` is promoted, under ``halving``.
+        max_trials: proposals at most; None leaves it to the budget.
+    """
+
+    sampler: Literal["tpe", "nsga2", "gp", "random"] = "tpe"
+    policy: Literal["halving", "random", "uniform"] = "halving"
+    eta: Annotated[int, Field(strict=True, ge=2)] = 3
+    max_trials: Annotated[int, Field(strict=True, ge=1)] | None = None
+
+
+class FinalSpec(_Part):
+    """What ``final_share`` pays for: the best recipes, repeated over seeds on report cells."""
+
+    finalists: Annotated[int, Field(strict=True, ge=1)] = 2
+    max_seeds: Annotated[int, Field(strict=True, ge=1)] = 8
+
+
+class TrackingSpec(_Part):
+    """Where runs are shown; a relative SQLite path lies inside the store."""
+
+    mlflow: str | None = "sqlite:///mlflow.db"
+
+
+class StudySpec(_Part):
+    """One study.
+
+    Attributes:
+        name: of the run folder and in every record.
+        question: what the study answers, in words.
+        seed: of every random choice.
+        store: a directory or any fsspec URL.
+        journal: database URL; SQLite in the run folder without it.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
+    question: str = ""
+    seed: Whole = 13
+    store: Annotated[str, Field(min_length=1)] = "runs"
+    journal: str | None = None
+    budget: BudgetSpec
+    model: ModelSpec
+    data: DataSpec
+    pretrain: PretrainSpec | None = None
+    intermediate: IntermediateSpec
+    target: TargetSpec
+    objectives: ObjectivesSpec = ObjectivesSpec(score="max", gpu_hours="min")
+    search: SearchSpec = SearchSpec()
+    final: FinalSpec = FinalSpec()
+    tracking: TrackingSpec = TrackingSpec()
+
+    @property
+    def world(self) -> str:
+        """``toy`` for the generated world, ``hub`` for real data."""
+        return "toy" if self.data.source == "toy" else "hub"
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages of the study that at least one target task can score."""
+        return languages_of(self)
+
+    @property
+    def cells(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Target tasks with the languages each is scored in."""
+        return cells_of(self)
+
+    @property
+    def missing_cells(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Target tasks with the study's languages that they have no scored data in."""
+        scored = dict(self.cells)
+        gaps = ((task, tuple(c for c in self.languages if c not in scored[task])) for task in scored)
+        return tuple((task, codes) for task, codes in gaps if codes)
+
+
+def load(path: str | Path, store: str | None = None) -> tuple[StudySpec, str]:
+    """The spec in a YAML file and the text as written.
+
+    Args:
+        path: the file.
+        store: takes the place of the file's ``store``.
+
+    Raises:
+        SpecError: the file does not describe a study; lists every problem.
+    """
+    mapping, text = read_yaml(path)
+    if store is not None:
+        mapping = {**mapping, "store": store}
+    return read(mapping, source=str(path)), text
+
+
+def read(mapping: dict[str, object], source: str) -> StudySpec:
+    """The study that ``mapping`` describes, its meaning checked too.
+
+    Raises:
+        SpecError: it does not describe a study; lists every problem.
+    """
+    spec = parse(StudySpec, mapping, source)
+    if problems := problems_of(spec):
+        raise SpecError(source, problems)
+    return spec
+
+
+def json_schema() -> dict[str, object]:
+    """JSON Schema of the budget spec, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **StudySpec.model_json_schema(),
+        "title": "Interlude budget spec",
+    }
