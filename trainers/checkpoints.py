@@ -1,0 +1,277 @@
+"""The store of stages: content-addressed folders on a local path or any fsspec URL.
+
+    <store>/stages/<fingerprint>/manifest.json     written last: without it the folder is not there
+    <store>/stages/<fingerprint>/...               what the stage left
+    <store>/stages/<fingerprint>.partial/...       what a stopped stage left to continue from
+
+The manifest names the stage's whole config, its fingerprint, every file with size and SHA-256, and
+where and when it was made. Opening checks the config against the name and every size; a mismatch is
+an error, never a warning. Of two writers of one stage the first to finish wins and the other's work
+is discarded: equal names mean equal results. A partial state is replaced by the newer one.
+
+A local store is written beside its place and renamed into it. A remote store gets its files under a
+folder of their own and then the manifest, which points to that folder. Safe against a killed process;
+against a power cut as far as the file system is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+
+from trainers.errors import ManifestMismatchError, StoreError
+from trainers.fingerprint import canonical
+from trainers.provenance import environment
+from trainers.stage import Stage, stage_name
+
+MANIFEST = "manifest.json"
+PARTIAL = ".partial"
+_SMALL_BYTES = 1 << 20  # files up to this size are checked by content each time, larger ones by size
+_BLOCK_BYTES = 1 << 20
+
+
+class StageStore:
+    """Stages by fingerprint.
+
+    Args:
+        url: a directory, or any fsspec URL.
+        cache_dir: where stages of a remote store are kept for reading; a temporary folder if None.
+    """
+
+    def __init__(self, url: str, cache_dir: Path | None = None) -> None:
+        self.url = url
+        self._fs, root = fsspec.core.url_to_fs(url)
+        self._local = "file" in _protocols(self._fs)
+        self._root = str(PurePosixPath(root) / "stages")
+        self._cache = cache_dir
+
+    def has(self, name: str) -> bool:
+        """Whether the stage is there, complete."""
+        self._fs.invalidate_cache()
+        return bool(self._fs.exists(f"{self._root}/{name}/{MANIFEST}"))
+
+    def manifest(self, name: str) -> dict[str, Any]:
+        """The record of a stage: config, fingerprint, files, provenance, creation time.
+
+        Raises:
+            StoreError: there is no such stage.
+            ManifestMismatchError: the record does not belong to that name.
+        """
+        where = f"{self._root}/{name}/{MANIFEST}"
+        try:
+            record: dict[str, Any] = json.loads(self._fs.cat_file(where))
+        except FileNotFoundError as missing:
+            raise StoreError(
+                f"{self.url} has no stage {name} (no {where}). It was never finished there or has "
+                "been dropped: run the stage that makes it, or name the store that has it."
+            ) from missing
+        except ValueError as unreadable:
+            raise ManifestMismatchError(f"{where} is not JSON ({unreadable}). {_REMEDY}") from unreadable
+        named = _digest_of_config(record.get("config"))
+        if not name.removesuffix(PARTIAL) == record.get("fingerprint") == named:
+            raise ManifestMismatchError(
+                f"{where} describes stage {record.get('fingerprint')!r} with a config that hashes to "
+                f"{named!r}, not {name!r}. {_REMEDY}"
+            )
+        return record
+
+    def open(self, name: str, *, thorough: bool = False) -> Path:
+        """The stage's folder, on this machine, for reading only.
+
+        Args:
+            name: fingerprint, or ``<fingerprint>.partial``.
+            thorough: compare the SHA-256 of large files too.
+
+        Raises:
+            StoreError: there is no such stage.
+            ManifestMismatchError: a file is missing, or differs from the manifest.
+        """
+        record = self.manifest(name)
+        folder = self._folder(name, record)
+        for file, expected in record["files"].items():
+            _verify(folder / file, expected["bytes"], expected["sha256"], thorough=thorough)
+        return folder
+
+    @contextmanager
+    def write(self, name: str, stage: Stage) -> Iterator[Path]:
+        """Give an empty folder; on clean exit what lies in it becomes the stage ``name``.
+
+        After an exception nothing is kept. A name that ends in ``.partial`` replaces what was there.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        self._claim(name, stage)
+        with self._told_apart(name):
+            scratch = self._scratch(name)
+        try:
+            with self._told_apart(name):
+                yield scratch
+                record = _manifest(scratch, stage)
+                if self._local:
+                    self._rename_into_place(scratch, name, record)
+                else:
+                    self._upload(scratch, name, record)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def drop(self, name: str) -> None:
+        """Forget a stage; nothing happens when it is not there. The manifest goes first."""
+        folder = f"{self._root}/{name}"
+        with self._told_apart(name):
+            if self._fs.exists(f"{folder}/{MANIFEST}"):
+                self._fs.rm_file(f"{folder}/{MANIFEST}")
+            if self._fs.exists(folder):
+                self._fs.rm(folder, recursive=True)
+
+    def _claim(self, name: str, stage: Stage) -> None:
+        if name.removesuffix(PARTIAL) != stage_name(stage):
+            raise ManifestMismatchError(f"a stage called {stage_name(stage)} cannot be stored as {name}")
+
+    def _scratch(self, name: str) -> Path:
+        if not self._local:
+            return Path(tempfile.mkdtemp(prefix=f"{name}."))
+        owner = f"{platform.node()}.{os.getpid()}"
+        scratch = Path(self._root) / f".{name}.{uuid.uuid4().hex[:8]}.{owner}"
+        for left in Path(self._root).glob(f".{name}.*.{platform.node()}.*"):
+            if not _alive(int(left.name.rpartition(".")[2])):  # its writer was killed
+                shutil.rmtree(left, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        return scratch
+
+    def _rename_into_place(self, scratch: Path, name: str, record: Mapping[str, object]) -> None:
+        (scratch / MANIFEST).write_text(_as_text(record))
+        place = Path(self._root) / name
+        if not name.endswith(PARTIAL) and self.has(name):
+            return
+        for _ in range(2):
+            # A folder in the way is an older partial state, or the rest of a killed drop. Renaming
+            # onto a folder that is not empty fails, so a second writer cannot be overwritten.
+            if place.exists() and (name.endswith(PARTIAL) or not self.has(name)):
+                aside = scratch.with_name(scratch.name.replace(f".{name}.", f".{name}.old-", 1))
+                place.rename(aside)
+                shutil.rmtree(aside)
+            try:
+                scratch.rename(place)
+            except OSError:
+                if self.has(name):
+                    return
+                continue
+            return
+        raise StoreError(f"{place} is in the way and has no manifest. Remove it and run again.")
+
+    def _upload(self, scratch: Path, name: str, record: dict[str, Any]) -> None:
+        place = f"{self._root}/{name}"
+        older = self.manifest(name) if self.has(name) else None
+        if older is not None and not name.endswith(PARTIAL):
+            return
+        record["folder"] = uuid.uuid4().hex[:8]
+        for file in record["files"]:
+            target = f"{place}/{record['folder']}/{file}"
+            self._fs.makedirs(str(PurePosixPath(target).parent), exist_ok=True)
+            self._fs.put_file(str(scratch / file), target)
+        if not name.endswith(PARTIAL) and self.has(name):
+            self._fs.rm(f"{place}/{record['folder']}", recursive=True)
+            return
+        self._fs.pipe_file(f"{place}/{MANIFEST}", _as_text(record).encode())
+        if older is not None:
+            self._fs.rm(f"{place}/{older['folder']}", recursive=True)
+
+    def _folder(self, name: str, record: Mapping[str, Any]) -> Path:
+        if self._local:
+            return Path(self._root) / name
+        if self._cache is None:
+            self._cache = Path(tempfile.mkdtemp(prefix="interlude-stages-"))
+        folder = self._cache / f"{name}-{record['folder']}"
+        if not folder.exists():
+            self._cache.mkdir(parents=True, exist_ok=True)
+            arriving = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=self._cache))
+            for file in record["files"]:
+                (arriving / file).parent.mkdir(parents=True, exist_ok=True)
+                self._fs.get_file(f"{self._root}/{name}/{record['folder']}/{file}", str(arriving / file))
+            try:
+                arriving.rename(folder)
+            except OSError:  # another process was first
+                shutil.rmtree(arriving, ignore_errors=True)
+        return folder
+
+    @contextmanager
+    def _told_apart(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"cannot write stage {name} under {self.url}: {error}. Free space or make the place "
+                "writable, then run the same command again; finished stages are kept."
+            ) from error
+
+
+_REMEDY = "Drop that folder and run the stage again, or restore it from a copy."
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:  # noqa: ANN401 - fsspec is untyped
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _digest_of_config(config: object) -> str:
+    text = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _manifest(folder: Path, stage: Stage) -> dict[str, Any]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        "fingerprint": stage_name(stage),
+        "kind": str(stage.kind),
+        "config": canonical(stage),
+        "files": {
+            path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+            for path in files
+        },
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "environment": environment(),
+    }
+
+
+def _as_text(record: Mapping[str, object]) -> str:
+    return json.dumps(record, indent=1, sort_keys=True)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _verify(path: Path, n_bytes: int, sha256: str, *, thorough: bool) -> None:
+    if not path.is_file():
+        raise ManifestMismatchError(f"{path} is in the manifest and not in the folder. {_REMEDY}")
+    found = path.stat().st_size
+    if found != n_bytes:
+        raise ManifestMismatchError(f"{path} has {found} bytes, {n_bytes} in the manifest. {_REMEDY}")
+    if (thorough or n_bytes <= _SMALL_BYTES) and _sha256(path) != sha256:
+        raise ManifestMismatchError(f"{path} differs from its SHA-256 in the manifest. {_REMEDY}")
