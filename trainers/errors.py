@@ -1,0 +1,111 @@
+"""Every way a trainer can say no.
+
+TrainerError
+  + TaskError
+  |   + UnknownTaskError       no task of that name in the catalogue
+  |   + UnknownLanguageError   no language of that code, or not one of this task
+  |   + MissingDataError       the source does not have the split
+  |   + MalformedDataError     the split is there and does not hold what its task says
+  |   + EmptySplitError        the split is there and holds nothing to train on or to score
+  + ModelError                 a model that cannot be found, read or used
+  + StoreError                 the stage store cannot be read or written
+  |   + ManifestMismatchError  a folder does not hold what its name says
+  + StageFailedError           a stage broke; carries what it cost
+
+Each message says what was asked, the numbers, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from budgets.bill import Bill
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence with the closest known names, or with all of them when none is close."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    return f"Known: {', '.join(names)}." if names else "None is known."
+
+
+class TrainerError(Exception):
+    """The base of every error of this package."""
+
+
+class TaskError(TrainerError):
+    """A task or its data cannot be used."""
+
+
+class UnknownTaskError(TaskError):
+    """No task of that name is in the catalogue."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.known = tuple(known)
+        super().__init__(f"no task {name!r} in the catalogue. {nearest(name, self.known)}")
+
+
+class UnknownLanguageError(TaskError):
+    """No language of that code is known, or the task does not have it."""
+
+    def __init__(self, code: str, known: Iterable[str], *, where: str = "the language table") -> None:
+        self.code = code
+        self.known = tuple(known)
+        super().__init__(f"no language {code!r} in {where}. {nearest(code, self.known)}")
+
+
+class MissingDataError(TaskError):
+    """The source does not have a split. ``file`` is the path or address that was tried."""
+
+    def __init__(self, message: str, *, file: str = "") -> None:
+        self.file = file
+        super().__init__(message)
+
+
+class MalformedDataError(TaskError):
+    """A split does not hold what its task says.
+
+    ``file``, ``column`` and ``row`` (counted from 0) say where, as far as that is known.
+    """
+
+    def __init__(
+        self, message: str, *, file: str = "", row: int | None = None, column: str = ""
+    ) -> None:
+        self.file = file
+        self.row = row
+        self.column = column
+        super().__init__(message)
+
+
+class EmptySplitError(TaskError):
+    """A split has no examples that can be used."""
+
+    def __init__(self, message: str, *, file: str = "") -> None:
+        self.file = file
+        super().__init__(message)
+
+
+class ModelError(TrainerError):
+    """A model cannot be found, read or used."""
+
+
+class StoreError(TrainerError):
+    """The stage store cannot be read or written."""
+
+
+class ManifestMismatchError(StoreError):
+    """A stage's folder does not hold what its name says."""
+
+
+class StageFailedError(TrainerError):
+    """A stage broke. ``bill`` is what it cost until then: it is charged all the same."""
+
+    def __init__(self, message: str, bill: Bill) -> None:
+        self.bill = bill
+        super().__init__(message)
