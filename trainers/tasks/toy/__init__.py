@@ -1,0 +1,1 @@
+"""The toy world: a generated multilingual world, so that everything runs with nothing downloaded."""

@@ -1,0 +1,261 @@
+"""One maker per toy task: a random number generator in, one row in canonical columns out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from random import Random
+
+from trainers.tasks.toy.catalog import INITIAL_CLASSES, ROLE_TAGS
+from trainers.tasks.toy.grammar import NAME_TAGS, POS, Speaker, Word, span, text
+from trainers.tasks.toy.languages import LATIN, RICH
+from trainers.tasks.toy.lexicon import lexicon
+from trainers.tasks.toy.world import (
+    CATEGORY_OF,
+    KINDS,
+    OPPOSITES,
+    VERBS,
+    Clause,
+    Role,
+    Thing,
+    World,
+    make_world,
+)
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """A world, and somebody who speaks of it in one language."""
+
+    world: World
+    speaker: Speaker
+    rich: Speaker
+
+    @classmethod
+    def of(cls, language: str) -> Teller:
+        """A teller of the default world in ``language``."""
+        return cls(make_world(), Speaker(lexicon(language)), Speaker(lexicon(RICH)))
+
+    def say(self, rng: Random, *clauses: Clause) -> str:
+        """The clauses as one text."""
+        return " ".join(text(self.speaker.say(clause, rng)) for clause in clauses)
+
+
+Maker = Callable[[Teller, Random], Row]
+
+
+def entailment(teller: Teller, rng: Random) -> Row:
+    """Premise and hypothesis: follows, may be, cannot be."""
+    premise = _with_place(teller.world, rng)
+    label = rng.randrange(3)
+    change = (lambda clause: clause, lambda c: _changed(teller.world, rng, c), lambda c: _denied(rng, c))
+    hypothesis = _weakened(rng, change[label](premise))
+    return {"first": teller.say(rng, premise), "second": teller.say(rng, hypothesis), "label": label}
+
+
+def paraphrase(teller: Teller, rng: Random) -> Row:
+    """The same said again, or something else (0 different, 1 same)."""
+    clause = _with_place(teller.world, rng)
+    label = rng.randrange(2)
+    other = clause if label else rng.choice((_denied, _swapped_or_changed(teller.world)))(rng, clause)
+    first, second = rng.sample((clause, other), 2)
+    return {"first": teller.say(rng, first), "second": teller.say(rng, second), "label": label}
+
+
+def reading(teller: Teller, rng: Random) -> Row:
+    """A passage, a question on one of its clauses, and the words that answer it."""
+    world = teller.world
+    clauses = [_with_place(world, rng) for _ in range(3)]
+    target = rng.randrange(3)
+    role = rng.choice((Role.AGENT, Role.PATIENT, Role.PLACE))
+    said = [teller.speaker.say(clause, rng) for clause in clauses]
+    texts = [text(words) for words in said]
+    start, end = span(said[target], role)
+    before = sum(len(t) + 1 for t in texts[:target])
+    asked = clauses[target] if role is Role.PLACE else replace(clauses[target], place=None)
+    return {
+        "context": " ".join(texts),
+        "question": text(teller.speaker.ask(replace(asked, time=""), role, rng)),
+        "answers": [texts[target][start:end]],
+        "starts": [before + start],
+    }
+
+
+def continuation(teller: Teller, rng: Random) -> Row:
+    """An event and three that might come next: what tends to follow, and two that do not."""
+    clause = teller.world.clause(rng)
+    follows = teller.world.following(rng, clause)
+    verbs = [v for v in VERBS if v not in (clause.verb, follows.verb)]
+    wrong = [replace(follows, verb=verb) for verb in rng.sample(verbs, 2)]
+    return _choice(rng, teller.say(rng, clause), "", [teller.say(rng, c) for c in (follows, *wrong)])
+
+
+def commonsense(teller: Teller, rng: Random) -> Row:
+    """Who usually does this, or what is it usually done to: one kind that fits, two that never."""
+    world, verb = teller.world, VERBS[rng.choice(tuple(VERBS))]
+    role = rng.choice((Role.AGENT, Role.PATIENT))
+    fit, able = (
+        (world.doers, verb.agents) if role is Role.AGENT else (world.likes, verb.patients)
+    )  # fmt: skip
+    unable = [kind for kind in CATEGORY_OF if kind not in fit[verb.gloss]]
+    unable = [kind for kind in unable if CATEGORY_OF[kind] not in able] or unable
+    kinds = (rng.choice(fit[verb.gloss]), *rng.sample(unable, 2))
+    question = text(teller.speaker.ask(world.clause(rng, verb=verb.gloss), role, rng))
+    return _choice(rng, "", question, [lexicon(RICH).stems[kind][0] for kind in kinds])
+
+
+def roles(teller: Teller, rng: Random) -> Row:
+    """Each word with what it does in its clause."""
+    return _tagged(_sentence(teller, rng), lambda word: ROLE_TAGS.index(word.job))
+
+
+def initials(teller: Teller, rng: Random) -> Row:
+    """Each word with the class of its first letter: form alone, no meaning."""
+    width = -(-len(LATIN) // len(INITIAL_CLASSES))
+
+    def letter_class(word: Word) -> int:
+        return max(LATIN.find(word.text[0]), 0) // width
+
+    return _tagged(_sentence(teller, rng), letter_class)
+
+
+def length(teller: Teller, rng: Random) -> Row:
+    """Two sentences: is the second one's last word the longer one? Form alone, no meaning."""
+    first, second = _sentence(teller, rng), _sentence(teller, rng)
+    longer = len(second[-2].text) > len(first[-2].text)
+    return {"first": text(first), "second": text(second), "label": int(longer)}
+
+
+def pos(teller: Teller, rng: Random) -> Row:
+    """Each word with its part of speech."""
+    return _tagged(_sentence(teller, rng), lambda word: POS.index(word.pos))
+
+
+def names(teller: Teller, rng: Random) -> Row:
+    """Each word with the name it begins or continues."""
+    return _tagged(_sentence(teller, rng), lambda word: NAME_TAGS.index(word.name))
+
+
+def translation(teller: Teller, rng: Random) -> Row:
+    """A sentence in the rich language and the same in this one."""
+    clause = _with_place(teller.world, rng)
+    return {"query": text(teller.rich.say(clause, rng)), "document": teller.say(rng, clause)}
+
+
+def passage(teller: Teller, rng: Random) -> Row:
+    """Running text: what happened, what followed, who lives where, what is not so, and answers."""
+    world = teller.world
+    clause = world.clause(rng)
+    kind = rng.randrange(4)
+    if kind == 0:
+        return {"text": teller.say(rng, clause, world.following(rng, clause))}
+    if kind == 1:
+        opposite = replace(_denied(rng, clause), place=None)
+        return {"text": teller.say(rng, clause, replace(opposite, negated=not opposite.negated))}
+    if kind == 2:
+        return {"text": teller.say(rng, clause, _weakened(rng, clause), world.home(rng))}
+    role = rng.choice((Role.AGENT, Role.PATIENT))
+    question = text(teller.speaker.ask(clause, role, rng))
+    return {"text": f"{teller.say(rng, clause)} {question} {teller.say(rng, clause)}"}
+
+
+def parallel(teller: Teller, rng: Random) -> Row:
+    """A sentence and its translation side by side, in either order."""
+    row = translation(teller, rng)
+    return {"text": " ".join(map(str, rng.sample((row["query"], row["document"]), 2)))}
+
+
+def _sentence(teller: Teller, rng: Random) -> list[Word]:
+    """One sentence of two in three clauses an event, the others a home."""
+    world = teller.world
+    clause = world.clause(rng) if rng.random() < 0.8 else world.home(rng)
+    return teller.speaker.say(replace(clause, negated=rng.random() < 0.15), rng)
+
+
+def _with_place(world: World, rng: Random) -> Clause:
+    return replace(world.clause(rng), place=rng.choice(world.places))
+
+
+def _weakened(rng: Random, clause: Clause) -> Clause:
+    """Something that follows from ``clause``: details left out, kinds spoken of vaguely."""
+    return replace(
+        clause,
+        agent=_vague(rng, clause.agent),
+        patient=clause.patient and _vague(rng, clause.patient),
+        place=clause.place if rng.random() < 0.5 else None,
+        time="",
+    )
+
+
+def _vague(rng: Random, thing: Thing) -> Thing:
+    if thing.name or thing.kind not in CATEGORY_OF or rng.random() < 0.6:
+        return thing
+    return replace(thing, kind=CATEGORY_OF[thing.kind], adjective="")
+
+
+def _denied(rng: Random, clause: Clause) -> Clause:
+    """Something that cannot be true beside ``clause``."""
+    patient = clause.patient
+    ways = [replace(clause, negated=not clause.negated)]
+    if clause.verb in VERBS:
+        ways.append(replace(clause, verb=VERBS[clause.verb].opposite))
+    if patient is not None and patient.adjective:
+        ways.append(replace(clause, patient=replace(patient, adjective=OPPOSITES[patient.adjective])))
+    return rng.choice(ways)
+
+
+def _changed(world: World, rng: Random, clause: Clause) -> Clause:
+    """Something else, that may be as well: another agent, patient or deed."""
+    verb = VERBS[clause.verb]
+    other = rng.choice([v for v in VERBS if v not in (clause.verb, verb.opposite)])
+    patient = clause.patient
+    if patient is not None and not patient.name:
+        kinds = [kind for kind in KINDS[CATEGORY_OF[patient.kind]] if kind != patient.kind]
+        patient = replace(patient, kind=rng.choice(kinds))
+    elif patient is not None:
+        patient = rng.choice([person for person in world.people if person != patient])
+    agent = rng.choice([person for person in world.people if person != clause.agent])
+    ways = (replace(clause, verb=other), replace(clause, patient=patient), replace(clause, agent=agent))
+    return rng.choice(ways)
+
+
+def _swapped_or_changed(world: World) -> Callable[[Random, Clause], Clause]:
+    """A change that turns agent and patient around where both are beings."""
+
+    def change(rng: Random, clause: Clause) -> Clause:
+        patient = clause.patient
+        if patient is not None and CATEGORY_OF.get(patient.kind) in ("animal", "worker"):
+            return replace(clause, agent=patient, patient=clause.agent)
+        return _changed(world, rng, clause)
+
+    return change
+
+
+def _choice(rng: Random, context: str, question: str, right_first: list[str]) -> Row:
+    order = rng.sample(range(len(right_first)), len(right_first))
+    choices = [right_first[i] for i in order]
+    return {"context": context, "question": question, "choices": choices, "label": order.index(0)}
+
+
+def _tagged(words: list[Word], tag: Callable[[Word], int]) -> Row:
+    return {"tokens": [word.text for word in words], "tags": [tag(word) for word in words]}
+
+
+MAKERS: Mapping[str, Maker] = {
+    "toy_entailment": entailment,
+    "toy_paraphrase": paraphrase,
+    "toy_reading": reading,
+    "toy_continuation": continuation,
+    "toy_commonsense": commonsense,
+    "toy_roles": roles,
+    "toy_initials": initials,
+    "toy_length": length,
+    "toy_pos": pos,
+    "toy_names": names,
+    "toy_xnli": entailment,
+    "toy_xqa": reading,
+    "toy_tatoeba": translation,
+    "toy_text": passage,
+}
