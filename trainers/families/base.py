@@ -2,9 +2,16 @@
 
 Axes: B sequences in a batch, T tokens, D width, K labels.
 
-A *feature* is one sequence ready for the encoder: ``input_ids`` plus whatever its family needs
-(``label``, ``tags``, ``start``, ``end``, …) and ``example``, the row number of its example. A choice
-example gives several features with the same ``example``; a long document gives several windows.
+A *feature* is one row ready to be batched: ``input_ids``, ``example`` (the row number of its
+example), ``n_tokens`` (tokens in it, special ones included) and whatever its family needs
+(``label``, ``positions``, ``start``, …).
+
+    pair, masked  one feature per example
+    choice        one feature per example, whose ``input_ids`` is a list of sequences, one per
+                  choice, equally many in every example of a task; ``n_tokens`` is their sum, and a
+                  batch of B features holds B * C sequences
+    spans, tokens a long text gives several windows, features with the same ``example``
+    retrieval     two features per example, one per ``side``
 """
 
 from __future__ import annotations
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
     from trainers.tasks.spec import TaskSpec
 
 Examples = Mapping[str, Sequence[Any]]  # canonical columns of a slice of rows
-Features = dict[str, list[Any]]  # columns of features; always input_ids and example
+Features = dict[str, list[Any]]  # columns; always input_ids, example and n_tokens
 Batch = dict[str, "torch.Tensor"]
 Records = dict[str, "NDArray[np.float64]"]  # per-example statistics by name, one row per example
 
@@ -40,7 +47,7 @@ class Family(Protocol):
         """
 
     def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
-        """One padded batch; ``input_ids`` and ``attention_mask`` are (B, T)."""
+        """One padded batch; ``input_ids`` and ``attention_mask`` are (B, T), or (B * C, T)."""
 
     def make_head(self, width: int, task: TaskSpec) -> nn.Module:
         """The layer(s) on top of the encoder; ``nn.Identity()`` when there are none."""
@@ -55,10 +62,12 @@ class Family(Protocol):
         batches: Iterator[tuple[Batch, Sequence[Mapping[str, Any]]]],
         examples: Examples,
         task: TaskSpec,
+        *,
         layer: int,
     ) -> Records:
         """Per-example statistics (see ``trainers/metrics.py``), a row per example, in order.
 
-        ``batches`` yields each batch with the feature rows it was made of. ``layer`` is the model
-        entry's retrieval layer (index into ``hidden_states``), used by retrieval alone.
+        ``batches`` yields each batch, collated only when it is asked for, with the feature rows it
+        was made of. ``layer`` is the model entry's retrieval layer (index into ``hidden_states``),
+        used by retrieval alone.
         """

@@ -1,0 +1,123 @@
+"""The best of several continuations or answers.
+
+Axes: B examples in a batch, C choices of an example, T tokens, D width.
+
+``<s> context question </s></s> choice </s>`` for every choice; one feature per example, so that the
+choices always meet in one batch. What is too long loses its beginning (the end of a story and the
+question are kept); a choice is cut at its end, and only where it takes more than half the room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainers.families.sequences import (
+    FirstTokenHead,
+    Frame,
+    column,
+    encode_batch,
+    longest,
+    pad,
+    token_ids,
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from trainers.families.base import Batch, Examples, Features, Records
+    from trainers.tasks.spec import TaskSpec
+
+
+def _framed(frame: Frame, prompt: Sequence[int], choice: Sequence[int], max_length: int) -> list[int]:
+    """One choice after its prompt."""
+    if not prompt:
+        return frame.alone(choice[: frame.room_alone(max_length)])
+    room = frame.room_pair(max_length)
+    n_choice = min(len(choice), max(room - len(prompt), room // 2))
+    n_prompt = min(len(prompt), room - n_choice)
+    return frame.pair(prompt[len(prompt) - n_prompt :], choice[:n_choice])
+
+
+class ChoiceFamily:
+    """Multiple choice. Statistic: ``correct``."""
+
+    def encode(
+        self, examples: Examples, task: TaskSpec, tokenizer: PreTrainedTokenizerBase, *, training: bool
+    ) -> Features:
+        """One feature per example: ``input_ids`` is a list of C sequences."""
+        del training
+        frame, max_length = Frame.of(tokenizer), longest(task, tokenizer)
+        prompts = token_ids(
+            tokenizer,
+            [
+                " ".join(part for part in parts if part)
+                for parts in zip(examples["context"], examples["question"], strict=True)
+            ],
+        )
+        choices = iter(token_ids(tokenizer, [choice for row in examples["choices"] for choice in row]))
+        sequences = [
+            [_framed(frame, prompt, next(choices), max_length) for _ in row]
+            for prompt, row in zip(prompts, examples["choices"], strict=True)
+        ]
+        return {
+            "input_ids": sequences,
+            "example": list(range(len(sequences))),
+            "n_tokens": [sum(len(choice) for choice in row) for row in sequences],
+            "label": list(examples["label"]),
+        }
+
+    def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
+        """``input_ids`` and ``attention_mask`` (B * C, T), ``label`` (B,).
+
+        Raises:
+            ValueError: the examples do not have equally many choices.
+        """
+        counts = sorted({len(row["input_ids"]) for row in rows})
+        if len(counts) != 1:
+            raise ValueError(
+                f"a batch of choice examples has {counts[0]} to {counts[-1]} choices per example; "
+                "every example of a task must offer equally many"
+            )
+        sequences = [choice for row in rows for choice in row["input_ids"]]
+        return {**pad(sequences, pad_id), "label": column(rows, "label")}
+
+    def make_head(self, width: int, task: TaskSpec) -> nn.Module:
+        """One logit per choice, from its first token."""
+        del task
+        return FirstTokenHead(width, 1)
+
+    def loss(self, encoder: nn.Module, head: nn.Module, batch: Batch) -> torch.Tensor:
+        """Mean cross-entropy over the choices."""
+        return nn.functional.cross_entropy(_logits(encoder, head, batch).float(), batch["label"])
+
+    def score(
+        self,
+        encoder: nn.Module,
+        head: nn.Module,
+        batches: Iterator[tuple[Batch, Sequence[Mapping[str, Any]]]],
+        examples: Examples,
+        task: TaskSpec,
+        *,
+        layer: int,
+    ) -> Records:
+        """1 where the likeliest choice is the right one."""
+        del task, layer
+        correct = np.zeros(len(examples["label"]))
+        for batch, rows in batches:
+            hit_B = _logits(encoder, head, batch).argmax(-1) == batch["label"]
+            correct[[row["example"] for row in rows]] = hit_B.cpu().numpy()
+        return {"correct": correct}
+
+
+def _logits(encoder: nn.Module, head: nn.Module, batch: Batch) -> torch.Tensor:
+    """Logits of the choices of each example, (B, C)."""
+    logits: torch.Tensor = head(encode_batch(encoder, batch))
+    return logits.view(len(batch["label"]), -1)
+
+
+FAMILY = ChoiceFamily()

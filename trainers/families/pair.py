@@ -1,0 +1,100 @@
+"""One label for one text or two: entailment, paraphrase, sentiment.
+
+Axes: B sequences in a batch, T tokens, D width, K labels.
+
+``<s> first </s></s> second </s>``, or ``<s> first </s>`` where ``second`` is empty. A pair that is
+too long loses tokens from the end of its longer text, one by one, until it fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainers.families.sequences import (
+    FirstTokenHead,
+    Frame,
+    column,
+    encode_batch,
+    longest,
+    pad,
+    token_ids,
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from trainers.families.base import Batch, Examples, Features, Records
+    from trainers.tasks.spec import TaskSpec
+
+
+def fit(n_first: int, n_second: int, room: int) -> tuple[int, int]:
+    """Tokens of two texts that are kept when the longer one is cut first."""
+    if n_first + n_second <= room:
+        return n_first, n_second
+    kept_first = min(n_first, max(room - n_second, room - room // 2))
+    return kept_first, min(n_second, room - kept_first)
+
+
+class PairFamily:
+    """Classification of one or two texts. Statistic: ``correct``."""
+
+    def encode(
+        self, examples: Examples, task: TaskSpec, tokenizer: PreTrainedTokenizerBase, *, training: bool
+    ) -> Features:
+        """One feature per example, with its ``label``."""
+        del training
+        frame, max_length = Frame.of(tokenizer), longest(task, tokenizer)
+        firsts = token_ids(tokenizer, examples["first"])
+        seconds = token_ids(tokenizer, examples["second"])
+        sequences = []
+        for first, second in zip(firsts, seconds, strict=True):
+            if second:
+                n_first, n_second = fit(len(first), len(second), frame.room_pair(max_length))
+                sequences.append(frame.pair(first[:n_first], second[:n_second]))
+            else:
+                sequences.append(frame.alone(first[: frame.room_alone(max_length)]))
+        return {
+            "input_ids": sequences,
+            "example": list(range(len(sequences))),
+            "n_tokens": [len(sequence) for sequence in sequences],
+            "label": list(examples["label"]),
+        }
+
+    def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
+        """``input_ids`` and ``attention_mask`` (B, T), ``label`` (B,)."""
+        return {**pad([row["input_ids"] for row in rows], pad_id), "label": column(rows, "label")}
+
+    def make_head(self, width: int, task: TaskSpec) -> nn.Module:
+        """K logits from the first token."""
+        return FirstTokenHead(width, len(task.labels))
+
+    def loss(self, encoder: nn.Module, head: nn.Module, batch: Batch) -> torch.Tensor:
+        """Mean cross-entropy of the labels."""
+        logits_BK = head(encode_batch(encoder, batch))
+        return nn.functional.cross_entropy(logits_BK.float(), batch["label"])
+
+    def score(
+        self,
+        encoder: nn.Module,
+        head: nn.Module,
+        batches: Iterator[tuple[Batch, Sequence[Mapping[str, Any]]]],
+        examples: Examples,
+        task: TaskSpec,
+        *,
+        layer: int,
+    ) -> Records:
+        """1 where the likeliest label is the right one."""
+        del task, layer
+        correct = np.zeros(len(examples["label"]))
+        for batch, rows in batches:
+            hit_B = head(encode_batch(encoder, batch)).argmax(-1) == batch["label"]
+            correct[[row["example"] for row in rows]] = hit_B.cpu().numpy()
+        return {"correct": correct}
+
+
+FAMILY = PairFamily()

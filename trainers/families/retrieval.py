@@ -1,0 +1,125 @@
+"""Finding a sentence's translation, with the encoder as it is.
+
+Axes: B sentences in a batch, T tokens, D width, N sentence pairs.
+
+A sentence is the mean over its tokens (special tokens included) of one layer's hidden states, of
+length 1. Each English query is answered by the foreign document nearest to it by cosine, out of all
+documents of the cell. No margin, no index. A sentence is cut at its end.
+
+Source: the Tatoeba protocol of XTREME, Hu et al. 2020, arXiv:2003.11080.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainers.families.sequences import Frame, longest, pad, token_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from trainers.families.base import Batch, Examples, Features, Records
+    from trainers.tasks.spec import TaskSpec
+
+QUERY, DOCUMENT = 0, 1
+_QUERIES_AT_ONCE = 1024  # bounds the similarity matrix, whatever the cell's size
+
+
+class RetrievalFamily:
+    """Nearest-neighbour retrieval; never trained. Statistic: ``correct``."""
+
+    def encode(
+        self, examples: Examples, task: TaskSpec, tokenizer: PreTrainedTokenizerBase, *, training: bool
+    ) -> Features:
+        """Two features per example, told apart by ``side``: 0 the query, 1 the document.
+
+        Raises:
+            ValueError: asked for training features.
+        """
+        if training:
+            raise ValueError(f"task {task.name} is retrieval, which judges an encoder and trains none")
+        frame = Frame.of(tokenizer)
+        room = frame.room_alone(longest(task, tokenizer))
+        features: Features = {name: [] for name in ("input_ids", "example", "n_tokens", "side")}
+        sides = [
+            token_ids(tokenizer, examples["query"]),
+            token_ids(tokenizer, examples["document"]),
+        ]
+        for example, pair in enumerate(zip(*sides, strict=True)):
+            for side, text in zip((QUERY, DOCUMENT), pair, strict=True):
+                sequence = frame.alone(text[:room])
+                row = (sequence, example, len(sequence), side)
+                for name, value in zip(features, row, strict=True):
+                    features[name].append(value)
+        return features
+
+    def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
+        """``input_ids`` and ``attention_mask``, (B, T)."""
+        return pad([row["input_ids"] for row in rows], pad_id)
+
+    def make_head(self, width: int, task: TaskSpec) -> nn.Module:
+        """Nothing on top."""
+        del width, task
+        return nn.Identity()
+
+    def loss(self, encoder: nn.Module, head: nn.Module, batch: Batch) -> torch.Tensor:
+        """None.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError("retrieval judges an encoder and trains none; take it out of the mix")
+
+    def score(
+        self,
+        encoder: nn.Module,
+        head: nn.Module,
+        batches: Iterator[tuple[Batch, Sequence[Mapping[str, Any]]]],
+        examples: Examples,
+        task: TaskSpec,
+        *,
+        layer: int,
+    ) -> Records:
+        """1 where the nearest document is the query's translation."""
+        del head, task
+        n_examples = len(examples["query"])
+        if n_examples == 0:
+            return {"correct": np.zeros(0)}
+        sides_N2D: torch.Tensor | None = None
+        for batch, rows in batches:
+            vectors_BD = sentence_vectors(encoder, batch, layer)
+            if sides_N2D is None:
+                sides_N2D = vectors_BD.new_zeros(n_examples, 2, vectors_BD.shape[-1])
+            places = torch.tensor([(row["example"], row["side"]) for row in rows]).to(vectors_BD.device)
+            sides_N2D[places[:, 0], places[:, 1]] = vectors_BD
+        if sides_N2D is None:
+            raise ValueError(f"{n_examples} sentence pairs and no batch of them: nothing was embedded")
+        nearest_N = torch.cat(
+            [
+                (queries @ sides_N2D[:, DOCUMENT].T).argmax(-1)
+                for queries in torch.split(sides_N2D[:, QUERY], _QUERIES_AT_ONCE)
+            ]
+        )
+        return {"correct": (nearest_N.cpu().numpy() == np.arange(n_examples)).astype(np.float64)}
+
+
+def sentence_vectors(encoder: nn.Module, batch: Batch, layer: int) -> torch.Tensor:
+    """Mean hidden state of each sentence at ``layer``, of length 1, (B, D), float32."""
+    output = encoder(
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        output_hidden_states=True,
+    )
+    with torch.autocast(batch["input_ids"].device.type, enabled=False):
+        hidden_BTD = output.hidden_states[layer].float()
+        mask_BT1 = batch["attention_mask"].unsqueeze(-1).float()
+        mean_BD = (hidden_BTD * mask_BT1).sum(1) / mask_BT1.sum(1)
+        return nn.functional.normalize(mean_BD, dim=-1)
+
+
+FAMILY = RetrievalFamily()

@@ -1,0 +1,157 @@
+"""From pieces of text to padded tensors: what all families do alike.
+
+Axes: B sequences in a batch, T tokens, D width.
+
+Texts are tokenised without special tokens and framed here, so a family decides itself what is cut
+when a text is too long, and a text of any length is safe. No segment ids: XLM-R has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from trainers.families.base import Batch
+    from trainers.tasks.spec import TaskSpec
+
+_INITIAL_STD = 0.02  # as XLM-R initialises its own heads
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The special tokens of a tokenizer, around one text and around two.
+
+    Attributes:
+        start: before the first text, for instance ``<s>``.
+        between: between two texts, for instance ``</s></s>``.
+        stop: after the last text, for instance ``</s>``.
+    """
+
+    start: tuple[int, ...]
+    between: tuple[int, ...]
+    stop: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> Frame:
+        """The frame that ``tokenizer`` puts around a pair of texts."""
+        encoded = tokenizer("a", "b")
+        owners = ["special" if owner is None else owner for owner in encoded.sequence_ids(0)]
+        numbered = zip(owners, encoded["input_ids"], strict=True)
+        runs = [
+            (owner, tuple(token_id for _, token_id in run))
+            for owner, run in groupby(numbered, key=lambda pair: pair[0])
+        ]
+        first = next(place for place, (owner, _) in enumerate(runs) if owner == 0)
+        second = next(place for place, (owner, _) in enumerate(runs) if owner == 1)
+
+        def specials(*, begin: int, end: int) -> tuple[int, ...]:
+            return tuple(token_id for _, run in runs[begin:end] for token_id in run)
+
+        return cls(
+            start=specials(begin=0, end=first),
+            between=specials(begin=first + 1, end=second),
+            stop=specials(begin=second + 1, end=len(runs)),
+        )
+
+    def alone(self, text: Sequence[int]) -> list[int]:
+        """One text, framed."""
+        return [*self.start, *text, *self.stop]
+
+    def pair(self, first: Sequence[int], second: Sequence[int]) -> list[int]:
+        """Two texts, framed."""
+        return [*self.start, *first, *self.between, *second, *self.stop]
+
+    def room_alone(self, max_length: int) -> int:
+        """Tokens left for one text."""
+        return max_length - len(self.start) - len(self.stop)
+
+    def room_pair(self, max_length: int) -> int:
+        """Tokens left for two texts together."""
+        return self.room_alone(max_length) - len(self.between)
+
+
+def longest(task: TaskSpec, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Tokens a sequence may have: the task's limit, or the model's where that is smaller."""
+    return min(task.max_length, int(tokenizer.model_max_length))
+
+
+def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of each text, without special tokens, not cut."""
+    if not texts:
+        return []
+    encoded = tokenizer(
+        list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False
+    )
+    ids: list[list[int]] = encoded["input_ids"]
+    return ids
+
+
+def pad(sequences: Sequence[Sequence[int]], pad_id: int) -> Batch:
+    """``input_ids`` and ``attention_mask``, both (B, T), T the longest sequence."""
+    n_longest = max(len(sequence) for sequence in sequences)
+    ids_BT = np.full((len(sequences), n_longest), pad_id, dtype=np.int64)
+    mask_BT = np.zeros((len(sequences), n_longest), dtype=np.int64)
+    for row, sequence in enumerate(sequences):
+        ids_BT[row, : len(sequence)] = sequence
+        mask_BT[row, : len(sequence)] = 1
+    return {"input_ids": torch.from_numpy(ids_BT), "attention_mask": torch.from_numpy(mask_BT)}
+
+
+def column(rows: Sequence[Mapping[str, Any]], name: str) -> torch.Tensor:
+    """One whole number per row, (B,)."""
+    return torch.tensor([row[name] for row in rows], dtype=torch.long)
+
+
+def flat_positions(
+    rows: Sequence[Mapping[str, Any]], name: str, n_tokens: int
+) -> tuple[torch.Tensor, list[int]]:
+    """Positions named by each row, counted through a (B, T) tensor laid out flat, and how many.
+
+    They are known on the host, so picking them on the device waits for nothing.
+    """
+    positions = [
+        row_number * n_tokens + position for row_number, row in enumerate(rows) for position in row[name]
+    ]
+    return torch.tensor(positions, dtype=torch.long), [len(row[name]) for row in rows]
+
+
+def encode_batch(encoder: nn.Module, batch: Batch) -> torch.Tensor:
+    """Last hidden states, (B, T, D)."""
+    output = encoder(
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        output_hidden_states=False,
+    )
+    hidden_BTD: torch.Tensor = output.last_hidden_state
+    return hidden_BTD
+
+
+def linear(n_in: int, n_out: int) -> nn.Linear:
+    """A linear layer that starts as XLM-R's heads do: normal weights, no bias."""
+    layer = nn.Linear(n_in, n_out)
+    nn.init.normal_(layer.weight, std=_INITIAL_STD)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class FirstTokenHead(nn.Module):
+    """Logits from the first token: dense, tanh, linear, as XLM-R's classification head."""
+
+    def __init__(self, width: int, n_out: int) -> None:
+        super().__init__()
+        self.dense = linear(width, width)
+        self.out = linear(width, n_out)
+
+    def forward(self, hidden_BTD: torch.Tensor) -> torch.Tensor:
+        """Logits of each sequence, (B, n_out)."""
+        logits: torch.Tensor = self.out(torch.tanh(self.dense(hidden_BTD[:, 0])))
+        return logits

@@ -1,0 +1,147 @@
+"""Official metrics, from per-example statistics.
+
+A metric is a function of *sums* of statistics over examples, so a cell, a bootstrap sample or two
+cells together are all scored alike, and a bootstrap scores a thousand samples in one call.
+
+    accuracy, accuracy_at_1   100 * correct / n
+    span_f1                   100 * 2 * true_positives / (n_predicted + n_gold)
+    qa_f1_em                  100 * (f1 + em) / (2 * n)
+    pseudo_perplexity         100 * exp(-loss / n_tokens), that is 100 / pseudo-perplexity, so that
+                              more is better and 100 is perfect, as everywhere
+
+A ratio whose denominator is 0 (no examples, no spans at all, no masked tokens) is 0.
+
+Sources: seqeval 1.2.2 for spans; the SQuAD 1.1 and 2.0 scripts for answers.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from trainers.tasks.spec import Metric
+
+STATISTICS: Mapping[Metric, tuple[str, ...]] = MappingProxyType(
+    {
+        Metric.ACCURACY: ("correct",),
+        Metric.SPAN_F1: ("true_positives", "n_predicted", "n_gold"),
+        Metric.QA_F1_EM: ("f1", "em"),
+        Metric.ACCURACY_AT_1: ("correct",),
+        Metric.PSEUDO_PERPLEXITY: ("loss", "n_tokens"),
+    }
+)
+
+Sums = Mapping[str, float | NDArray[np.float64]]
+
+
+def value(metric: Metric, sums: Sums, n: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points, 0 to 100, more is better.
+
+    Args:
+        metric: which.
+        sums: each statistic of ``STATISTICS[metric]`` summed over examples; numbers, or arrays of
+            one shape, an entry per sample.
+        n: examples summed over; a number or an array of that shape.
+
+    Returns:
+        float64, of that shape; of shape () for numbers, ready for ``float()``.
+    """
+    of = {name: np.asarray(sums[name], dtype=np.float64) for name in STATISTICS[metric]}
+    match metric:
+        case Metric.ACCURACY | Metric.ACCURACY_AT_1:
+            return 100 * _ratio(of["correct"], n)
+        case Metric.SPAN_F1:
+            return 100 * _ratio(2 * of["true_positives"], of["n_predicted"] + of["n_gold"])
+        case Metric.QA_F1_EM:
+            return 100 * _ratio(of["f1"] + of["em"], 2 * np.asarray(n, dtype=np.float64))
+        case Metric.PSEUDO_PERPLEXITY:
+            points = 100 * np.exp(-_ratio(of["loss"], of["n_tokens"]))
+            return np.where(of["n_tokens"] > 0, points, 0.0)
+
+
+def _ratio(above: NDArray[np.float64], below: ArrayLike) -> NDArray[np.float64]:
+    """``above / below``, 0 where ``below`` is 0."""
+    above, below = np.broadcast_arrays(above, np.asarray(below, dtype=np.float64))
+    ratio: NDArray[np.float64] = np.divide(above, below, out=np.zeros(above.shape), where=below > 0)
+    return ratio
+
+
+Span = tuple[str, int, int]  # type, first word, last word
+
+
+def spans(tags: Sequence[str]) -> list[Span]:
+    """Labelled spans of one sentence, exactly as seqeval finds them.
+
+    The first letter of a tag is its prefix (``B``, ``I``, ``E``, ``S``, ``O``), what follows the
+    first hyphen after it the type. Tags without prefix, such as parts of speech, are read the same
+    way, as XTREME's own scores do: ``NOUN`` is prefix ``N`` and type ``OUN``, neighbours of one type
+    become one span, and a tag of one letter at the end of a sentence is lost.
+
+    Source: ``get_entities`` of seqeval 1.2.2 with its defaults.
+    """
+    found: list[Span] = []
+    prefix_before, type_before, begin = "O", "", 0
+    for place, tag in enumerate([*tags, "O"]):
+        prefix, kind = tag[0], tag[1:].split("-", maxsplit=1)[-1] or "_"
+        changed = type_before != kind
+        if _ends(prefix_before, prefix, changed=changed):
+            found.append((type_before, begin, place - 1))
+        if _begins(prefix_before, prefix, changed=changed):
+            begin = place
+        prefix_before, type_before = prefix, kind
+    return found
+
+
+def _ends(before: str, now: str, *, changed: bool) -> bool:
+    """Whether a span ended before this tag."""
+    closed = before in "ES" or (before in "BI" and now in "BSO")
+    return closed or (changed and before not in "O.")
+
+
+def _begins(before: str, now: str, *, changed: bool) -> bool:
+    """Whether a span begins at this tag."""
+    opened = now in "BS" or (now == "E" and before in "ESO") or (now == "I" and before in "ESO")
+    return opened or (changed and now not in "O.")
+
+
+def span_counts(gold: Sequence[str], predicted: Sequence[str]) -> tuple[int, int, int]:
+    """Spans of one sentence that are right, predicted, and there: micro F1's three counts."""
+    gold_spans, predicted_spans = set(spans(gold)), set(spans(predicted))
+    return len(gold_spans & predicted_spans), len(predicted_spans), len(gold_spans)
+
+
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ARTICLES = re.compile(r"\b(a|an|the)\b", re.UNICODE)
+
+
+def normalised(answer: str) -> str:
+    """An answer in lower case without ASCII punctuation, English articles and extra blanks."""
+    return " ".join(_ARTICLES.sub(" ", answer.lower().translate(_PUNCTUATION)).split())
+
+
+def _golds(answers: Sequence[str]) -> list[str]:
+    """The answers worth comparing with; the empty one where the question has none."""
+    return [gold for gold in map(normalised, answers) if gold] or [""]
+
+
+def exact_match(prediction: str, answers: Sequence[str]) -> float:
+    """1 where the prediction equals an answer after normalising; ``[]`` is answered by ""."""
+    return float(normalised(prediction) in _golds(answers))
+
+
+def token_f1(prediction: str, answers: Sequence[str]) -> float:
+    """F1 over blank-separated words against the best of the answers; ``[]`` is answered by ""."""
+    return max(_word_f1(normalised(prediction).split(), gold.split()) for gold in _golds(answers))
+
+
+def _word_f1(predicted: Sequence[str], gold: Sequence[str]) -> float:
+    if not predicted or not gold:
+        return float(predicted == gold)
+    n_common = sum((Counter(predicted) & Counter(gold)).values())
+    return 2 * n_common / (len(predicted) + len(gold))
