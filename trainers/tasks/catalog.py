@@ -23,6 +23,7 @@ from collections.abc import Mapping
 
 from trainers.errors import TaskError, UnknownTaskError, nearest
 from trainers.tasks.spec import FamilyName, HubData, Metric, Split, TaskSpec
+from trainers.tasks.toy.catalog import TOY_TASKS
 
 UNPINNED = ""
 
@@ -345,11 +346,12 @@ _HUB_TASKS: tuple[TaskSpec, ...] = (
     ),
 )
 
-TASKS: Mapping[str, TaskSpec] = {spec.name: spec for spec in _HUB_TASKS}
+TASKS: Mapping[str, TaskSpec] = {spec.name: spec for spec in (*_HUB_TASKS, *TOY_TASKS)}
 
 BENCHMARKS: Mapping[str, tuple[str, ...]] = {
     "xtreme": ("xnli", "udpos", "panx", "xquad", "tydiqa", "tatoeba"),
     "xtreme-r": ("xnli", "udpos", "panx", "xquad", "tydiqa", "tatoeba"),
+    "toy": tuple(spec.name for spec in TOY_TASKS if spec.group != "intermediate"),
 }
 
 

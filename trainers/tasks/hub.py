@@ -1,0 +1,151 @@
+"""The Hugging Face hub as a source: pinned commits, read through ``datasets`` and its cache."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from trainers.errors import EmptySplitError, MalformedDataError, MissingDataError, UnknownLanguageError
+from trainers.tasks.source import DataIdentity
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+    from trainers.tasks.spec import Split
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class HubSource:
+    """Rows from the hub, at the commits that the catalogue pins."""
+
+    def identity(self, split: Split, language: str) -> DataIdentity:
+        """Repository, commit and published size; nothing is downloaded.
+
+        Raises:
+            UnknownLanguageError: the split does not have the language.
+            MissingDataError: the data set is on no hub, or its commit is not pinned.
+        """
+        check_language(split, language)
+        _check_pinned(split)
+        return DataIdentity(data_name(split, language), split.data.revision, split.n_rows)
+
+    def rows(self, split: Split, language: str) -> Dataset:
+        """The rows of ``language``, memory-mapped from the ``datasets`` cache.
+
+        Raises:
+            UnknownLanguageError: the split does not have the language.
+            MissingDataError: not pinned, not on the hub, or the hub cannot be reached and the
+                cache does not hold it.
+            MalformedDataError: the data cannot be read or lacks the language column.
+            EmptySplitError: no row of ``language``.
+        """
+        from datasets import load_dataset
+        from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+
+        identity = self.identity(split, language)
+        data = split.data
+        try:
+            dataset = load_dataset(
+                data.repo, data.config_for(language), split=split.name, revision=data.revision
+            )
+        except (OSError, DatasetNotFoundError, ValueError) as error:
+            raise MissingDataError(
+                f"the hub did not give {identity.name} at commit {data.revision[:12]}: "
+                f"{_first_line(error)}. Check the connection and HF_HUB_OFFLINE, or use a mirror "
+                f"(data: {{source: mirror, path: FOLDER}}) that holds hub/{data.repo}.",
+                file=identity.name,
+            ) from error
+        except DatasetGenerationError as error:
+            raise MalformedDataError(
+                f"{identity.name} at commit {data.revision[:12]} cannot be read: {_first_line(error)}. "
+                f"Clear it from the datasets cache (HF_DATASETS_CACHE) and try again.",
+                file=identity.name,
+            ) from error
+        return of_language(dataset, split, language, identity.name)
+
+
+def data_name(split: Split, language: str) -> str:
+    """``org/dataset/config/split``, and the language where one file mixes several."""
+    name = f"{split.data.repo}/{split.data.config_for(language)}/{split.name}"
+    return f"{name}[{language}]" if split.language_field else name
+
+
+def check_language(split: Split, language: str) -> None:
+    """Refuse a language that the split does not have.
+
+    Raises:
+        UnknownLanguageError: names the languages it has.
+    """
+    if language not in split.languages:
+        raise UnknownLanguageError(
+            language, split.languages, where=f"{split.data.repo} {split.data.config} {split.name}"
+        )
+
+
+def of_language(dataset: Dataset, split: Split, language: str, file: str) -> Dataset:
+    """The rows of ``language`` in a file that mixes languages; all rows of any other file.
+
+    Raises:
+        MalformedDataError: the language column is not there.
+        EmptySplitError: no row of ``language``.
+    """
+    import numpy as np
+
+    if not split.language_field:
+        return dataset
+    mask = language_mask(dataset.data.table, split, language, file)
+    rows = np.flatnonzero(mask.to_numpy(zero_copy_only=False))
+    if not len(rows):
+        raise EmptySplitError(
+            f"{file}: none of {dataset.num_rows} rows is in {language!r} (by its column "
+            f"{split.language_field[0]!r}). Leave the language out for this task, or give a file "
+            f"that has it.",
+            file=file,
+        )
+    return dataset.select(rows)
+
+
+def language_mask(table: pa.Table, split: Split, language: str, file: str) -> pa.ChunkedArray:
+    """Which rows of a file that mixes languages are in ``language``.
+
+    Raises:
+        MalformedDataError: the language column is not there.
+    """
+    import pyarrow.compute as pc
+
+    (column, pattern) = split.language_field or ("", "")
+    if column not in table.column_names:
+        raise MalformedDataError(
+            f"{file}: no column {column!r}, which tells the languages apart. Found "
+            f"{', '.join(table.column_names) or 'none'}. Fetch the file again, or mend its columns.",
+            file=file,
+            column=column,
+        )
+    wanted = pattern.format(language=split.language_names.get(language, language))
+    like = wanted.replace("%", r"\%").replace("_", r"\_").replace("*", "%")
+    return pc.fill_null(pc.match_like(table[column], like), False)
+
+
+def _check_pinned(split: Split) -> None:
+    data = split.data
+    if _COMMIT.fullmatch(data.revision):
+        return
+    if data.repo.startswith("local/"):
+        raise MissingDataError(
+            f"{data.repo} is on no hub: only a mirror has it. Use data: {{source: mirror, path: DIR}} "
+            f"where DIR holds hub/{data.repo}, or leave the task out.",
+            file=data.repo,
+        )
+    raise MissingDataError(
+        f"{data.repo} has no pinned commit here, so what it holds could change under a study. Look up "
+        f"the commit (40 hex digits) at https://huggingface.co/datasets/{data.repo}/commits/main and "
+        f"set it in trainers/tasks/catalog.py, or use a mirror: data: {{source: mirror, path: FOLDER}}.",
+        file=data.repo,
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
