@@ -13,6 +13,7 @@ from trainers.errors import ModelError, TaskError, nearest
 from trainers.models import entry
 from trainers.tasks.catalog import TASKS, benchmark_tasks
 from trainers.tasks.languages import LANGUAGES, low_resource
+from trainers.tasks.toy.languages import LANGUAGES as TOY_LANGUAGES
 
 if TYPE_CHECKING:
     from scheduler.spec import StudySpec
@@ -117,12 +118,13 @@ def _languages(spec: StudySpec) -> Iterator[str]:
         yield f"target.languages.low_resource: {error}"
         return
     tasks = [name for name in spec.target.tasks if name in TASKS]
+    known = tuple(TOY_LANGUAGES if spec.world == "toy" else LANGUAGES)
     scorable = {code for name in tasks for code in TASKS[name].score_languages}
     if isinstance(spec.target.languages, tuple):
         for i, code in enumerate(asked):
             if code in asked[:i]:
                 yield f"target.languages.{i}: language {code!r} is listed twice"
-            elif code not in LANGUAGES:
+            elif code not in known:
                 yield f"target.languages.{i}: unknown language {code!r}. {nearest(code, scorable)}"
             elif code not in scorable:
                 yield (
@@ -172,4 +174,4 @@ def _places(spec: StudySpec) -> Iterator[str]:
     elif (
         remote and tracking is not None and tracking.startswith("sqlite:///") and tracking[10:11] != "/"
     ):
-        yield f"tracking.mlflow: {tracking} would lie in {spec.store}; write an absolute path or a server"
+        yield f"tracking.mlflow: {tracking} would lie in {spec.store}; give an absolute path or a server"

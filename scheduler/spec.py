@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from budgets.errors import SpecError
-from budgets.spec import BudgetSpec, Count, parse, read_yaml
+from budgets.spec import BudgetSpec, Count, Number, SpecModel, Whole, parse, read_yaml
 from scheduler.checks import cells_of, languages_of, problems_of
 from scheduler.places import changed, journal_url, run_folder, store_url, tracking_url
 
@@ -29,19 +29,14 @@ __all__ = [
     "tracking_url",
 ]
 
-Whole = Annotated[int, Field(strict=True, ge=0)]
-Rate = Annotated[float, Field(strict=True, gt=0, lt=1)]
-Temperature = Annotated[float, Field(strict=True, ge=1)]
+Natural = Annotated[Whole, Field(ge=0)]
+Positive = Annotated[Whole, Field(ge=1)]
+Rate = Annotated[Number, Field(gt=0, lt=1)]
+Temperature = Annotated[Number, Field(ge=1)]
 Tokens = Annotated[Count, Field(gt=0)]
 
 
-class _Part(BaseModel):
-    """A part of a spec: unknown keys are refused, nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelSpec(_Part):
+class ModelSpec(SpecModel):
     """The encoder.
 
     Attributes:
@@ -55,7 +50,7 @@ class ModelSpec(_Part):
     precision: Literal["fp32", "bf16"] = "fp32"
 
 
-class DataSpec(_Part):
+class DataSpec(SpecModel):
     """Where rows come from.
 
     Attributes:
@@ -67,7 +62,7 @@ class DataSpec(_Part):
     path: str | None = None
 
 
-class PretrainSpec(_Part):
+class PretrainSpec(SpecModel):
     """Masked-LM from random weights, the first stage of a study on a toy model."""
 
     tokens: Tokens
@@ -75,7 +70,7 @@ class PretrainSpec(_Part):
     batch_tokens: Tokens = 2048
 
 
-class MixingSpec(_Part):
+class MixingSpec(SpecModel):
     """Ranges of the two numbers that decide how often a task of a mix is drawn.
 
     Attributes:
@@ -87,7 +82,7 @@ class MixingSpec(_Part):
     temperature: tuple[Temperature, Temperature] = (1.0, 4.0)
 
 
-class IntermediateSpec(_Part):
+class IntermediateSpec(SpecModel):
     """What may be trained between pretraining and the target.
 
     Attributes:
@@ -101,21 +96,21 @@ class IntermediateSpec(_Part):
     """
 
     tasks: Annotated[tuple[str, ...], Field(min_length=1)]
-    count: tuple[Whole, Whole]
+    count: tuple[Natural, Natural]
     mixing: MixingSpec = MixingSpec()
     rungs: Annotated[tuple[Tokens, ...], Field(min_length=1)]
     learning_rate: Rate
     batch_tokens: Tokens = 2048
-    accumulation: Annotated[int, Field(strict=True, ge=1)] = 1
+    accumulation: Positive = 1
 
 
-class LowResourceSpec(_Part):
+class LowResourceSpec(SpecModel):
     """Languages named by a definition of *low-resource*: ``default``, another name, or a list."""
 
     low_resource: str | tuple[str, ...]
 
 
-class TargetSpec(_Part):
+class TargetSpec(SpecModel):
     """What the study is for.
 
     Attributes:
@@ -132,11 +127,11 @@ class TargetSpec(_Part):
     tokens: Tokens
     learning_rate: Rate = 2e-5
     batch_tokens: Tokens = 2048
-    accumulation: Annotated[int, Field(strict=True, ge=1)] = 1
+    accumulation: Positive = 1
     max_examples: Tokens | None = None
 
 
-class ObjectivesSpec(_Part):
+class ObjectivesSpec(SpecModel):
     """What is traded off. The score is always among them."""
 
     score: Literal["max"]
@@ -148,7 +143,7 @@ class ObjectivesSpec(_Part):
         return ("max",) if self.gpu_hours is None else ("max", "min")
 
 
-class SearchSpec(_Part):
+class SearchSpec(SpecModel):
     """Who proposes mixes and who decides which go on.
 
     Attributes:
@@ -160,24 +155,31 @@ class SearchSpec(_Part):
 
     sampler: Literal["tpe", "nsga2", "gp", "random"] = "tpe"
     policy: Literal["halving", "random", "uniform"] = "halving"
-    eta: Annotated[int, Field(strict=True, ge=2)] = 3
-    max_trials: Annotated[int, Field(strict=True, ge=1)] | None = None
+    eta: Annotated[Whole, Field(ge=2)] = 3
+    max_trials: Positive | None = None
 
 
-class FinalSpec(_Part):
-    """What ``final_share`` pays for: the best recipes, repeated over seeds on report cells."""
+class FinalSpec(SpecModel):
+    """What ``final_share`` pays for: the best recipes, repeated over seeds on report cells.
 
-    finalists: Annotated[int, Field(strict=True, ge=1)] = 2
-    max_seeds: Annotated[int, Field(strict=True, ge=1)] = 8
+    Attributes:
+        finalists: mixes beside the control.
+        max_seeds: repetitions of each at most; the budget may end before.
+        max_examples: examples per cell that a report scores at most; None for all.
+    """
+
+    finalists: Positive = 2
+    max_seeds: Positive = 8
+    max_examples: Tokens | None = None
 
 
-class TrackingSpec(_Part):
+class TrackingSpec(SpecModel):
     """Where runs are shown; a relative SQLite path lies inside the store."""
 
     mlflow: str | None = "sqlite:///mlflow.db"
 
 
-class StudySpec(_Part):
+class StudySpec(SpecModel):
     """One study.
 
     Attributes:
@@ -190,7 +192,7 @@ class StudySpec(_Part):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
     question: str = ""
-    seed: Whole = 13
+    seed: Natural = 13
     store: Annotated[str, Field(min_length=1)] = "runs"
     journal: str | None = None
     budget: BudgetSpec
@@ -251,7 +253,7 @@ def read(mapping: dict[str, object], source: str) -> StudySpec:
     """
     spec = parse(StudySpec, mapping, source)
     if problems := problems_of(spec):
-        raise SpecError(source, problems)
+        raise SpecError(problems, source)
     return spec
 
 
