@@ -42,8 +42,8 @@ def features(
 ) -> Dataset:
     """The features of canonical examples, memory-mapped.
 
-    Columns are those of the task's family and ``n_tokens``, the length of ``input_ids``. ``example``
-    is the row number in ``examples``. Integers are 32 bits wide.
+    Columns are those of the task's family, among them ``n_tokens``, what a row costs in a batch.
+    ``example`` is the row number in ``examples``. Integers are 32 bits wide.
 
     Args:
         examples: from ``trainers/tasks/canonical.py``; its fingerprint names the data.
@@ -130,7 +130,6 @@ def _encoded(
         rows = examples[first : first + _SLICE_ROWS]
         columns = encoder.encode(rows, task, tokenizer, training=training)
         columns["example"] = [first + row for row in columns["example"]]
-        columns["n_tokens"] = [len(ids) for ids in columns["input_ids"]]
         yield columns
 
 

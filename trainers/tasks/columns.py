@@ -223,7 +223,7 @@ def _check_spans(reader: Reader, columns: Columns) -> None:
                 raise reader.wrong(
                     "starts",
                     row,
-                    f"an answer ends at character {start + len(text)} of {len(context)}, starting at {start}",
+                    f"an answer from character {start} to {start + len(text)} of {len(context)}",
                     "answers that lie inside their context",
                 )
             if context[start : start + len(text)] != text:
