@@ -148,7 +148,7 @@ def _union(members: tuple[object, ...]) -> Codec:
     def decode(data: object) -> object:
         if data is None and NoneType in members:
             return None
-        if isinstance(data, dict) and data.get(_TAG) in codecs:
+        if isinstance(data, dict) and str(data.get(_TAG)) in codecs:
             return codecs[data[_TAG]].decode({k: v for k, v in data.items() if k != _TAG})
         return other.decode(data)
 
