@@ -1,0 +1,108 @@
+"""Batches by token budget from tokenised features, in an order that can be continued anywhere.
+
+An epoch's order follows from ``(seed, epoch)``: features are shuffled into pools, sorted by length
+within a pool so that a batch holds sequences of like length, packed greedily until rows times the
+longest would pass the budget, and the pool's batches are shuffled. A position is ``(epoch, index)``;
+no iterator has to be replayed to get back to it.
+
+A feature that is longer than the budget is a batch of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainers.errors import EmptySplitError
+from trainers.seeding import derived
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from numpy.typing import NDArray
+
+Rows = list[Mapping[str, Any]]
+
+# Features that are sorted together: large enough that a batch of 2 048 tokens wastes about 2 % on
+# padding, small enough that the order of an epoch stays random (tests/trainers/test_batches.py).
+_POOL = 4096
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """The next batch of a task."""
+
+    epoch: int = 0
+    index: int = 0
+
+
+class TaskBatches:
+    """The training batches of one task, without end.
+
+    Args:
+        features: columns of the task's family, ``n_tokens`` among them.
+        batch_tokens: rows times the longest row, at most.
+        seed: of the stage.
+        task: its name, so that tasks are shuffled independently.
+
+    Raises:
+        EmptySplitError: there is no feature to train on.
+    """
+
+    def __init__(self, features: Dataset, *, batch_tokens: int, seed: int, task: str) -> None:
+        if len(features) == 0:
+            raise EmptySplitError(f"task {task} has no example to train on: its train split is empty")
+        self._features = features
+        self._lengths = np.asarray(features["n_tokens"][:], dtype=np.int64)
+        self._batch_tokens = batch_tokens
+        self._seed = derived(seed, "order", task)
+        self._epoch = -1
+        self._plan: list[NDArray[np.int64]] = []
+
+    def take(self, position: Position) -> tuple[Rows, Position]:
+        """The rows of the batch at ``position``, and the position after it."""
+        plan = self.plan(position.epoch)
+        rows = _rows(self._features, plan[position.index])
+        if position.index + 1 < len(plan):
+            return rows, Position(position.epoch, position.index + 1)
+        return rows, Position(position.epoch + 1, 0)
+
+    def plan(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The row numbers of every batch of one epoch; each row is in exactly one."""
+        if epoch != self._epoch:
+            generator = np.random.default_rng([self._seed, epoch])
+            self._plan = _packed(self._lengths, self._batch_tokens, generator)
+            self._epoch = epoch
+        return self._plan
+
+
+def _packed(
+    lengths: NDArray[np.int64], batch_tokens: int, generator: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    order = generator.permutation(len(lengths))
+    batches: list[NDArray[np.int64]] = []
+    for start in range(0, len(order), _POOL):
+        pool = order[start : start + _POOL]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        cuts = _cuts(lengths[pool].tolist(), batch_tokens)
+        packed = np.split(pool, cuts)
+        batches.extend(packed[place] for place in generator.permutation(len(packed)))
+    return batches
+
+
+def _cuts(rising: Sequence[int], batch_tokens: int) -> list[int]:
+    """Where a new batch begins, in lengths that rise."""
+    cuts, begin = [], 0
+    for place, length in enumerate(rising):
+        if place > begin and (place - begin + 1) * length > batch_tokens:
+            cuts.append(place)
+            begin = place
+    return cuts
+
+
+def _rows(features: Dataset, numbers: NDArray[np.int64]) -> Rows:
+    columns: Mapping[str, Sequence[Any]] = features[numbers.tolist()]
+    names = list(columns)
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -1,0 +1,176 @@
+"""The encoder of a stage: where its weights come from, always whole and always in float32.
+
+``from_pretrained`` alone would load a half-precision checkpoint in half precision and fill missing
+weights with random ones, both without an error; here either is refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainers.errors import ModelError
+from trainers.models import ModelEntry, locate, revision_of
+from trainers.seeding import seed_everything
+from trainers.tasks import mirror_path
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def model_revision(entry: ModelEntry, source_kind: str, source_path: str | None) -> str:
+    """What a fingerprint says about the model's weights; free of torch.
+
+    Raises:
+        ModelError: the model is not where the source says.
+    """
+    return revision_of(entry, _mirror(source_kind, source_path))
+
+
+def model_place(entry: ModelEntry, source_kind: str, source_path: str | None) -> str:
+    """What ``from_pretrained`` is given for a published model: a folder, or a hub id.
+
+    Raises:
+        ModelError: the model has random weights only, or is not where the source says.
+    """
+    return locate(entry, _mirror(source_kind, source_path))
+
+
+def load_encoder(entry: ModelEntry, where: str | Path) -> PreTrainedModel:
+    """The encoder at ``where``, in float32 with SDPA attention, without pooler and heads.
+
+    Args:
+        entry: of the model; its revision counts where ``where`` is its hub id.
+        where: a folder that ``save_pretrained`` wrote, or a hub id.
+
+    Raises:
+        ModelError: there is no model at ``where``, or its weights are not all there.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    revision = entry.revision if str(where) == entry.hub_id and entry.revision else "main"
+    wanted = {"dtype": torch.float32, "attn_implementation": "sdpa"}
+    try:
+        with _quiet():
+            config = AutoConfig.from_pretrained(where, revision=revision)
+            if config.model_type in _WITH_POOLER:
+                wanted["add_pooling_layer"] = False
+            encoder, found = AutoModel.from_pretrained(
+                where, config=config, revision=revision, output_loading_info=True, **wanted
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"cannot load {entry.name} from {where}: {_first_line(error)}. Name a folder with "
+            "config.json and model.safetensors, or fetch the model again."
+        ) from error
+    missing = {key for key in found["missing_keys"] if "pooler" not in key} | {
+        str(key) for key in found["mismatched_keys"]
+    }
+    if missing:
+        raise ModelError(
+            f"{where} lacks {len(missing)} weights of {entry.name}, for instance "
+            f"{min(missing)}: they would start at random. It holds another model or is damaged; "
+            "fetch it again."
+        )
+    _check_float32(encoder, where)
+    return encoder
+
+
+def random_encoder(
+    entry: ModelEntry, tokenizer: PreTrainedTokenizerBase, *, seed: int
+) -> PreTrainedModel:
+    """An encoder of the entry's shape with random weights, a function of ``seed`` alone.
+
+    Raises:
+        ModelError: the entry is a published model.
+    """
+    from transformers import XLMRobertaConfig, XLMRobertaModel
+
+    if entry.shape is None:
+        raise ModelError(
+            f"{entry.name} is a published model; only a model with a shape of its own is pretrained"
+        )
+    config = XLMRobertaConfig(
+        **entry.shape,
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        type_vocab_size=1,
+        attn_implementation="sdpa",
+    )
+    seed_everything(seed, "encoder")
+    encoder = XLMRobertaModel(config, add_pooling_layer=False)
+    _check_float32(encoder, "random weights")
+    return encoder
+
+
+def load_tokenizer(
+    entry: ModelEntry, source_kind: str, source_path: str | None
+) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model.
+
+    Raises:
+        ModelError: there is none where the model lies.
+    """
+    if entry.shape is not None:
+        from trainers.tasks.toy.tokenizer import build_tokenizer
+
+        return build_tokenizer()
+    from transformers import AutoTokenizer
+
+    where = model_place(entry, source_kind, source_path)
+    try:
+        return AutoTokenizer.from_pretrained(
+            where, revision=entry.revision if where == entry.hub_id and entry.revision else "main"
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"cannot load the tokenizer of {entry.name} from {where}: {_first_line(error)}. The folder "
+            "needs tokenizer.json beside the weights."
+        ) from error
+
+
+def save_encoder(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a folder that ``AutoModel`` and ``AutoTokenizer`` load, weights in float32."""
+    _check_float32(encoder, folder)
+    with _quiet():
+        encoder.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+# Encoders whose class takes add_pooling_layer; others have no pooler.
+_WITH_POOLER = frozenset({"bert", "xlm-roberta", "xlm-roberta-xl", "roberta", "rembert"})
+
+
+def _mirror(source_kind: str, source_path: str | None) -> str | None:
+    return mirror_path(source_path) if source_kind == "mirror" else None
+
+
+def _check_float32(encoder: PreTrainedModel, where: object) -> None:
+    import torch
+
+    halves = [name for name, weight in encoder.named_parameters() if weight.dtype != torch.float32]
+    if halves:
+        raise ModelError(f"{len(halves)} weights of {where} are not float32, for instance {halves[0]}")
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
+
+
+class _quiet:  # noqa: N801 - reads as a word in a with statement
+    """transformers without progress bars and load reports, which belong to no stage."""
+
+    def __enter__(self) -> None:
+        from transformers.utils import logging
+
+        self._verbosity = logging.get_verbosity()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+
+    def __exit__(self, *_: object) -> None:
+        from transformers.utils import logging
+
+        logging.set_verbosity(self._verbosity)

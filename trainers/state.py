@@ -1,0 +1,189 @@
+"""What a training stage needs to go on exactly where it stopped.
+
+A :class:`Learner` is the encoder, one head per task and the optimiser. :class:`Progress` says how far
+it has come. A :class:`Snapshot` is both as tensors on the host, and lies on disk as
+``state.safetensors`` (weights and optimiser by parameter name) and ``progress.json``. Randomness needs
+no state: it follows from seed and step (``trainers/seeding.py``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from trainers.batches import Position
+from trainers.errors import StoreError
+from trainers.families import family
+from trainers.seeding import seed_everything
+from trainers.stage import Optimisation
+from trainers.tasks.spec import TaskSpec
+
+_STATE, _PROGRESS = "state.safetensors", "progress.json"
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a training stage has come.
+
+    Attributes:
+        step: optimiser steps taken, over the whole chain.
+        n_tokens: tokens trained on, without padding, over the whole chain.
+        n_padded: the same with padding.
+        leg: the leg of the stage that is being run, from 0.
+        leg_start_tokens: ``n_tokens`` when that leg began.
+        positions: the next batch of each task.
+        steps_by_task: optimiser steps each task got.
+    """
+
+    step: int = 0
+    n_tokens: int = 0
+    n_padded: int = 0
+    leg: int = 0
+    leg_start_tokens: int = 0
+    positions: dict[str, Position] = field(default_factory=dict)
+    steps_by_task: dict[str, int] = field(default_factory=dict)
+
+    def begin_leg(self, leg: int) -> None:
+        """Mark that ``leg`` begins here."""
+        self.leg, self.leg_start_tokens = leg, self.n_tokens
+
+    def copy(self) -> Progress:
+        """An independent copy."""
+        return replace(self, positions=dict(self.positions), steps_by_task=dict(self.steps_by_task))
+
+    def to_json(self) -> str:
+        """As text."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Progress:
+        """The progress that :meth:`to_json` wrote."""
+        fields = json.loads(text)
+        positions = {task: Position(**at) for task, at in fields.pop("positions").items()}
+        return cls(**fields, positions=positions)
+
+
+class Learner:
+    """An encoder, one head per task, and AdamW over both.
+
+    Args:
+        encoder: on its device, in float32.
+        tasks: those trained together; each gets the head of its family, freshly made from ``seed``.
+        width: of the encoder.
+        optimisation: how to step.
+        seed: of the stage.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        tasks: Sequence[TaskSpec],
+        *,
+        width: int,
+        optimisation: Optimisation,
+        seed: int,
+    ) -> None:
+        self.encoder = encoder
+        self.heads = nn.ModuleDict(dict(make_head(task, width, seed) for task in tasks))
+        self.device = next(encoder.parameters()).device
+        self.heads.to(self.device)
+        parameters = [parameter for _, parameter in self.named_parameters()]
+        # One dimension means bias or LayerNorm: shrinking those changes scale, not capacity.
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in parameters if p.ndim > 1]},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(
+            groups,
+            lr=optimisation.learning_rate,
+            betas=(0.9, 0.98),
+            eps=1e-6,
+            weight_decay=optimisation.weight_decay,
+            fused=True,
+        )
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Every trained parameter once, under a name that is the same in every process."""
+        for name, parameter in self.encoder.named_parameters():
+            yield f"encoder.{name}", parameter
+        for name, parameter in self.heads.named_parameters():
+            yield f"heads.{name}", parameter
+
+    def assert_float32(self) -> None:
+        """Refuse weights in half precision: small updates would be lost in them."""
+        for name, parameter in self.named_parameters():
+            if parameter.dtype != torch.float32:
+                raise TypeError(f"{name} is {parameter.dtype}; weights are trained in float32")
+
+
+def make_head(task: TaskSpec, width: int, seed: int) -> tuple[str, nn.Module]:
+    """The task's name and its fresh head, a function of ``(seed, task)`` alone."""
+    seed_everything(seed, "head", task.name)
+    return task.name, family(task.family).make_head(width, task)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A learner and its progress at one moment, on the host."""
+
+    tensors: dict[str, torch.Tensor]
+    progress: Progress
+
+    @classmethod
+    def of(cls, learner: Learner, progress: Progress) -> Snapshot:
+        """A copy that later steps do not change."""
+        tensors = {}
+        for name, parameter in learner.named_parameters():
+            tensors[f"weight/{name}"] = _on_host(parameter)
+            for slot, value in learner.optimiser.state.get(parameter, {}).items():
+                tensors[f"{slot}/{name}"] = _on_host(value)
+        return cls(tensors, progress.copy())
+
+    def restore(self, learner: Learner) -> Progress:
+        """Put the weights and the optimiser's state back; returns a copy of the progress."""
+        slots: dict[str, dict[str, torch.Tensor]] = {}
+        for key, tensor in self.tensors.items():
+            slot, _, name = key.partition("/")
+            slots.setdefault(name, {})[slot] = tensor
+        learner.optimiser.state.clear()
+        with torch.no_grad():
+            for name, parameter in learner.named_parameters():
+                kept = slots[name]
+                parameter.copy_(kept.pop("weight"))
+                if kept:
+                    learner.optimiser.state[parameter] = {
+                        slot: value.to(parameter.device, copy=True) for slot, value in kept.items()
+                    }
+        return self.progress.copy()
+
+    def save(self, folder: Path) -> None:
+        """Write the snapshot into ``folder``, which is made if it is not there."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(self.tensors, folder / _STATE)
+        (folder / _PROGRESS).write_text(self.progress.to_json())
+
+    @classmethod
+    def load(cls, folder: Path) -> Snapshot:
+        """The snapshot that :meth:`save` wrote.
+
+        Raises:
+            StoreError: ``folder`` holds none.
+        """
+        if not (folder / _PROGRESS).is_file():
+            raise StoreError(
+                f"{folder} holds no training state to continue from. Drop the stage it belongs to and "
+                "run it again: only its final model was kept."
+            )
+        progress = Progress.from_json((folder / _PROGRESS).read_text())
+        return cls(load_file(folder / _STATE), progress)
+
+
+def _on_host(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().to("cpu", copy=True).contiguous()

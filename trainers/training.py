@@ -1,0 +1,248 @@
+"""A training stage as legs: what is trained, from where, and what is saved.
+
+    pretrain, target   one leg: the rate rises and falls
+    intermediate       the trunk at constant rate; its whole state is kept under ``trunk/`` so that
+                       a longer stage goes on from there; then a branch off it in which the rate
+                       falls, whose encoder is the stage's model
+
+A stage that is stopped leaves ``<name>.partial`` in the store: the state it was in and, in a branch,
+the trunk. The next attempt goes on from there as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors.torch import save_file
+
+from budgets.bill import Purpose
+from budgets.clock import Clock
+from trainers.checkpoints import PARTIAL, StageStore
+from trainers.encoder import save_encoder
+from trainers.errors import ModelError
+from trainers.families import family
+from trainers.loop import Course, Leg, Losses, SaveRhythm, Training, train
+from trainers.meter import Meter
+from trainers.schedule import branch, rise_and_fall, trunk
+from trainers.stage import (
+    IntermediateStage,
+    Outcome,
+    PretrainStage,
+    StageKind,
+    TargetStage,
+    TaskShare,
+    stage_name,
+)
+from trainers.state import Learner, Progress, Snapshot
+from trainers.tasks.catalog import task as catalogue_task
+from trainers.warm import HEADS, WarmCache
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+TrainingStage = PretrainStage | IntermediateStage | TargetStage
+
+TRUNK = "trunk"
+FACTS = "facts.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came of a training stage in one lease.
+
+    Attributes:
+        outcome: how it ended.
+        n_tokens: trained on in this lease, without padding.
+        facts: final loss and padding share.
+        rates: the share of steps each task got, over the whole chain.
+    """
+
+    outcome: Outcome
+    n_tokens: int
+    facts: dict[str, float]
+    rates: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The worker's side of an order: where time is booked and when it is over."""
+
+    meter: Meter
+    clock: Clock
+    until: Callable[[], bool]
+
+
+def run_training(stage: TrainingStage, warm: WarmCache, store: StageStore, lease: Lease) -> Trained:
+    """Carry out a training stage, or as much of it as the lease allows.
+
+    Raises:
+        TaskError: its data cannot be used.
+        ModelError: its model cannot be used.
+        StoreError: what it needs is not in the store, or it cannot be saved.
+    """
+    run = _Run(stage, warm, store, lease)
+    with lease.meter.on(Purpose.LOAD):
+        run.load()
+    with lease.meter.on(Purpose.TRAIN):
+        outcome = run.train()
+    with lease.meter.on(Purpose.SAVE):
+        run.finish(outcome)
+    return run.trained(outcome)
+
+
+class _Run:
+    """One lease of a training stage in progress."""
+
+    def __init__(self, stage: TrainingStage, warm: WarmCache, store: StageStore, lease: Lease) -> None:
+        self._stage = stage
+        self._name = stage_name(stage)
+        self._warm = warm
+        self._store = store
+        self._lease = lease
+        self._losses = Losses()
+        self._trunk: Snapshot | None = None
+        self._encoder: PreTrainedModel
+        self._learner: Learner
+        self._training: Training
+        self._progress = Progress()
+        self._tokens_at_start = 0
+
+    def load(self) -> None:
+        """Bring encoder, heads, optimiser and data to where the stage begins or was stopped."""
+        stage, warm = self._stage, self._warm
+        if stage.model.tuning != "full":
+            raise ModelError(f"tuning {stage.model.tuning!r} is not known; only 'full' is")
+        shares = shares_of(stage)
+        self._training = Training(
+            courses=[
+                Course(
+                    share.task,
+                    share.rate,
+                    family(catalogue_task(share.task).family),
+                    warm.batches(share, stage.model, stage.optimisation, stage.seed),
+                )
+                for share in shares
+            ],
+            optimisation=stage.optimisation,
+            seed=stage.seed,
+            precision=stage.model.precision,
+            pad_id=warm.tokenizer(stage.model).pad_token_id,
+            until=self._lease.until,
+            rhythm=SaveRhythm(self._lease.clock, self._save_partial),
+        )
+        if stage.kind is StageKind.PRETRAIN:
+            encoder = warm.fresh_encoder(stage.model, stage.seed)
+        else:
+            encoder = warm.encoder(stage.model, stage.parent)
+        warm.lend()
+        self._encoder = encoder
+        self._learner = Learner(
+            encoder,
+            [catalogue_task(share.task) for share in shares],
+            width=encoder.config.hidden_size,
+            optimisation=stage.optimisation,
+            seed=stage.seed,
+        )
+        self._restore()
+        self._tokens_at_start = self._progress.n_tokens
+
+    def train(self) -> Outcome:
+        """The legs that are left, in order."""
+        outcome = Outcome.DONE
+        for number in range(self._progress.leg, n_legs(self._stage)):
+            leg = leg_of(self._stage, number, self._progress.leg_start_tokens)
+            outcome = train(self._learner, leg, self._training, self._progress, self._losses)
+            if outcome is not Outcome.DONE:
+                return outcome
+            if number + 1 < n_legs(self._stage):
+                self._progress.begin_leg(number + 1)
+                self._trunk = Snapshot.of(self._learner, self._progress)
+        return outcome
+
+    def finish(self, outcome: Outcome) -> None:
+        """Save what the outcome leaves: the stage, a partial state, or nothing."""
+        if outcome is Outcome.TRUNCATED:
+            self._save_partial()
+            return
+        if outcome is Outcome.DONE:
+            with self._store.write(self._name, self._stage) as folder:
+                self._write_stage(folder)
+            self._warm.keep(self._name, self._learner.heads)
+        self._store.drop(self._name + PARTIAL)
+
+    def trained(self, outcome: Outcome) -> Trained:
+        """The lease's numbers."""
+        n_steps = max(1, self._progress.step)
+        return Trained(
+            outcome=outcome,
+            n_tokens=self._progress.n_tokens - self._tokens_at_start,
+            facts=self._facts(),
+            rates={task: steps / n_steps for task, steps in self._progress.steps_by_task.items()},
+        )
+
+    def _restore(self) -> None:
+        stage = self._stage
+        if self._store.has(self._name + PARTIAL):
+            folder = self._store.open(self._name + PARTIAL)
+            self._progress = Snapshot.load(folder).restore(self._learner)
+            if (folder / TRUNK).is_dir():
+                self._trunk = Snapshot.load(folder / TRUNK)
+        elif isinstance(stage, IntermediateStage) and stage.continues is not None:
+            folder = self._store.open(stage.continues)
+            self._progress = Snapshot.load(folder / TRUNK).restore(self._learner)
+            self._progress.leg = 0
+
+    def _save_partial(self) -> None:
+        with (
+            self._lease.meter.on(Purpose.SAVE),
+            self._store.write(self._name + PARTIAL, self._stage) as folder,
+        ):
+            Snapshot.of(self._learner, self._progress).save(folder)
+            if self._trunk is not None:
+                self._trunk.save(folder / TRUNK)
+
+    def _write_stage(self, folder: Path) -> None:
+        save_encoder(self._encoder, self._warm.tokenizer(self._stage.model), folder)
+        heads = self._learner.heads.state_dict()
+        save_file({name: weight.cpu().contiguous() for name, weight in heads.items()}, folder / HEADS)
+        if self._trunk is not None:
+            self._trunk.save(folder / TRUNK)
+        trained = self.trained(Outcome.DONE)
+        record = {"facts": trained.facts, "rates": trained.rates}
+        (folder / FACTS).write_text(json.dumps(record, indent=1, sort_keys=True))
+
+    def _facts(self) -> dict[str, float]:
+        facts = {"padding_share": 1.0 - self._progress.n_tokens / max(1, self._progress.n_padded)}
+        if self._losses.by_step:
+            facts["final_loss"] = self._losses.final
+        return facts
+
+
+def shares_of(stage: TrainingStage) -> tuple[TaskShare, ...]:
+    """The tasks a stage trains, with the share of steps each gets."""
+    if isinstance(stage, TargetStage):
+        return (TaskShare(stage.task, 1.0, stage.data),)
+    return stage.shares
+
+
+def n_legs(stage: TrainingStage) -> int:
+    """Legs of a stage."""
+    return 2 if isinstance(stage, IntermediateStage) else 1
+
+
+def leg_of(stage: TrainingStage, number: int, start_tokens: int) -> Leg:
+    """A leg of a stage; ``start_tokens`` is where it really began."""
+    warmup_tokens = stage.optimisation.warmup_share * stage.tokens
+    if not isinstance(stage, IntermediateStage):
+        return Leg(stage.tokens, rise_and_fall(warmup_tokens=warmup_tokens, total_tokens=stage.tokens))
+    if number == 0:
+        begins = stage.continues is None
+        return Leg(stage.tokens, trunk(warmup_tokens=warmup_tokens if begins else 0.0))
+    branch_tokens = stage.optimisation.decay_share * stage.tokens
+    return Leg(
+        start_tokens + branch_tokens, branch(start_tokens=start_tokens, branch_tokens=branch_tokens)
+    )
