@@ -100,3 +100,4 @@ class StudyEnded:
 StudyFact = (
     StudyBegun | TrialProposed | TrialMoved | StageStarted | StageEnded | StageShared | StudyEnded
 )
+STUDY_FACTS = StudyFact.__args__  # for the journal, which keeps them beside the ledger's entries

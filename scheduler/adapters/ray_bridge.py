@@ -1,0 +1,298 @@
+"""Between the engine and Tune's three hooks: who has which lease, and what runs next.
+
+Tune calls its searcher and scheduler from one thread, the driver's. The bridge grants a lease the
+moment it leaves an order, and ends it when the result is back, so that everything in between is
+charged: a process starting, the work, the answer travelling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ray.tune import Stopper
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from budgets.amount import DeviceTime
+from budgets.clock import Clock, MonotonicClock
+from scheduler.drivers.lease import billed, lost
+from scheduler.engine import Engine, Start, Stop
+from trainers.stage import Measurement, Order, stage_name
+
+_STATELESS = "the journal is the state"
+
+
+@dataclass(slots=True)
+class _Lease:
+    """A granted order; its clock runs."""
+
+    start: Start
+    granted_s: float
+
+
+class Bridge:
+    """The engine as Tune's hooks see it.
+
+    Args:
+        engine: decides.
+        slots: leases at most at once.
+        devices: held by each lease.
+        leave: puts an order where the worker of a Tune trial finds it.
+        kill: ends the worker of a Tune trial.
+        show: called after every move.
+        clock: times the leases.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        slots: int,
+        devices: int,
+        leave: Callable[[str, Order], None],
+        kill: Callable[[TuneTrial], None],
+        show: Callable[[], None],
+        clock: Clock | None = None,
+    ) -> None:
+        self._engine = engine
+        self._slots = slots
+        self._devices = devices
+        self._leave = leave
+        self._kill = kill
+        self._show = show
+        self._clock = clock or MonotonicClock()
+        self._leases: dict[str, _Lease] = {}
+        self._trials: dict[str, TuneTrial] = {}
+        self._ours: dict[str, str] = {}
+        self._tune_ids: dict[str, str] = {}
+        self._new: list[tuple[Start, float]] = []
+        self._processes: set[int] = set()
+        self._failure: BaseException | None = None
+        self.over = False
+
+    # -- leases --------------------------------------------------------------------------------
+
+    def _draw(self) -> Start | None:
+        """The next order, while a slot is free; None when there is none now."""
+        if self.over or len(self._leases) + len(self._new) >= self._slots:
+            return None
+        match self._engine.ask(fresh=self._fresh):
+            case Start() as start:
+                return start
+            case Stop():
+                self.over = True
+        return None
+
+    @property
+    def _fresh(self) -> bool:
+        return len(self._processes) < self._slots
+
+    def _grant(self, tune_id: str, start: Start, since_s: float) -> None:
+        self._leases[tune_id] = _Lease(start, since_s)
+        self._leave(tune_id, start.order)
+        self._show()
+
+    def _dispatch(self, start: Start) -> None:
+        """Give ``start`` to the Tune trial that runs its trial, or keep it for a new one."""
+        tune_id = self._tune_ids.get(start.trial)
+        if tune_id is None:
+            self._new.append((start, self._clock.now_s()))
+        else:
+            self._grant(tune_id, start, self._clock.now_s())
+
+    # -- Tune's questions ----------------------------------------------------------------------
+
+    def suggest(self, tune_id: str) -> bool:
+        """Whether Tune should start a new trial under ``tune_id``."""
+        self._fill()
+        if not self._new:
+            return False
+        start, since_s = self._new.pop(0)
+        self._tune_ids[start.trial] = tune_id
+        self._ours[tune_id] = start.trial
+        self._grant(tune_id, start, since_s)
+        return True
+
+    def _fill(self) -> None:
+        """Draw orders until no slot is free or nothing is to be had."""
+        while (start := self._draw()) is not None:
+            self._dispatch(start)
+
+    def added(self, trial: TuneTrial) -> None:
+        """Tune made the trial that was suggested."""
+        self._trials[trial.trial_id] = trial
+
+    def chosen(self) -> TuneTrial | None:
+        """A paused trial that has an order, else any that waits for its first."""
+        self._end_overdue()
+        self._fill()
+        granted = (self._trials[i] for i in self._leases if i in self._trials)
+        return next((trial for trial in granted if trial.status in _STARTABLE), None)
+
+    def came_back(self, trial: TuneTrial, result: dict[str, Any]) -> str:
+        """Book a finished stage; what the trial does next."""
+        measurement: Measurement = result["measurement"]
+        fresh = result["pid"] not in self._processes
+        self._processes.add(result["pid"])
+        lease = self._leases.pop(trial.trial_id)
+        wall_s = self._clock.now_s() - lease.granted_s
+        self._tell(billed(measurement, wall_s=wall_s, devices=self._devices, fresh=fresh))
+        ours = self._ours[trial.trial_id]
+        while (start := self._draw()) is not None:
+            self._dispatch(start)
+        if trial.trial_id in self._leases:
+            return TrialScheduler.CONTINUE
+        if self._engine.state.trials[ours].over:
+            self._forget(trial.trial_id)
+            return TrialScheduler.STOP
+        return TrialScheduler.PAUSE
+
+    def died(self, trial: TuneTrial) -> None:
+        """Charge a lease whose worker did not come back; the engine may try the stage again."""
+        lease = self._leases.pop(trial.trial_id, None)
+        self._forget(trial.trial_id)
+        self._processes.clear()  # which of them died is not said; the next leases may be fresh
+        if lease is None:
+            return
+        wall_s = self._clock.now_s() - lease.granted_s
+        held = DeviceTime.busy(wall_s=wall_s, devices=self._devices)
+        order = lease.start.order
+        error = f"the worker ended: {trial.get_error() or 'no reason given'}"
+        self._tell(lost(order.hold, stage_name(order.stage), held, error.strip().splitlines()[-1]))
+
+    def _end_overdue(self) -> None:
+        """Kill the worker of every lease that is past its hold: the watchdog outside the loop."""
+        now_s = self._clock.now_s()
+        for tune_id, lease in self._leases.items():
+            limit_s = lease.start.order.limit.ms / 1000 / self._devices
+            if now_s - lease.granted_s > limit_s and tune_id in self._trials:
+                self._kill(self._trials[tune_id])
+
+    def _tell(self, measurement: Measurement) -> None:
+        self._engine.tell(measurement)
+        self._show()
+
+    def _forget(self, tune_id: str) -> None:
+        ours = self._ours.get(tune_id)
+        if ours is not None and self._tune_ids.get(ours) == tune_id:
+            del self._tune_ids[ours]
+
+    # -- a broken driver must not look like a finished study --------------------------------------
+
+    def guard(self, failure: BaseException) -> None:
+        """Remember what broke inside a hook, and end the experiment: Tune would swallow it."""
+        self._failure = self._failure or failure
+        self.over = True
+
+    def raise_if_broken(self) -> None:
+        """Raise what broke inside a hook."""
+        if self._failure is not None:
+            raise self._failure
+
+
+_STARTABLE = (TuneTrial.PENDING, TuneTrial.PAUSED)
+
+
+class EngineSearcher(Searcher):
+    """Tune's searcher: asks the engine for a recipe, and gives nothing while none is affordable."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """A configuration for a new Tune trial, None for not now, FINISHED at the end."""
+        if self._bridge.suggest(trial_id):
+            return {}
+        return Searcher.FINISHED if self._bridge.over else None
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Nothing: the scheduler has told the engine."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"state": _STATELESS}
+
+
+class EngineScheduler(TrialScheduler):
+    """Tune's scheduler: asks the engine who goes on."""
+
+    _supports_buffered_results = False
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def on_trial_add(self, tune_controller: object, trial: TuneTrial) -> None:
+        """Remember the trial that was suggested."""
+        self._bridge.added(trial)
+
+    def on_trial_error(self, tune_controller: object, trial: TuneTrial) -> None:
+        """Charge the lease that was lost."""
+        self._guarded(self._bridge.died, trial)
+
+    def on_trial_result(
+        self, tune_controller: object, trial: TuneTrial, result: dict[str, Any]
+    ) -> str:
+        """CONTINUE, PAUSE or STOP, as the engine decides."""
+        return self._guarded(self._bridge.came_back, trial, result) or self.STOP
+
+    def on_trial_complete(
+        self, tune_controller: object, trial: TuneTrial, result: dict[str, Any]
+    ) -> None:
+        """Nothing: the last result was told."""
+
+    def on_trial_remove(self, tune_controller: object, trial: TuneTrial) -> None:
+        """Nothing: a paused trial keeps its stages."""
+
+    def choose_trial_to_run(self, tune_controller: object) -> TuneTrial | None:
+        """The trial that the engine gave an order."""
+        return None if self._bridge.over else self._guarded(self._bridge.chosen)
+
+    def debug_string(self) -> str:
+        """One line for Tune's own screen."""
+        return "Interlude decides."
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"state": _STATELESS}
+
+    def _guarded(self, hook: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401
+        try:
+            return hook(*arguments)
+        except BaseException as failure:
+            self._bridge.guard(failure)
+            raise
+
+
+class StopWhenOver(Stopper):
+    """Ends the experiment once the engine has said stop: paused trials would keep it open."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Never stops a single trial."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the study is over."""
+        return self._bridge.over
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"state": _STATELESS}

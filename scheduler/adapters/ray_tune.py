@@ -1,0 +1,185 @@
+"""The engine inside Ray Tune.
+
+A Tune trial is one of our trials; a Tune step is one stage. Tune owns the workers and their
+placement, the engine owns every decision:
+
+    Searcher.suggest          a new recipe, or nothing while nothing is affordable
+    TrialScheduler            after each stage CONTINUE, PAUSE or STOP, and which paused trial runs
+    Trainable.step            take the order from the desk, run it on the warm worker, return it
+
+``reuse_actors`` keeps a worker's process, model and tokenised data between trials. What Tune and
+its snapshots remember is disposable: the journal is the truth, and a killed driver starts a fresh
+``Tuner`` from it (Tune's own restore forgets scheduler state and runs paid steps again).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+
+from scheduler.adapters.ray_bridge import Bridge, EngineScheduler, EngineSearcher, StopWhenOver
+from scheduler.errors import StudyError
+from scheduler.places import run_folder
+
+if TYPE_CHECKING:
+    from scheduler.engine import Engine
+    from scheduler.spec import StudySpec
+    from trainers.stage import Order
+    from trainers.worker import WorkerSettings
+
+_NAMESPACE = "interlude"
+_QUIET = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # csv, json and tensorboard copies of the journal
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "5",  # the default leaves a dead trial its device for 600 s
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a worker without a GPU keeps its environment
+}
+
+
+class Desk:
+    """Where the driver leaves an order for the worker of a Tune trial, on the driver's node."""
+
+    def __init__(self) -> None:
+        self._orders: dict[str, tuple[float, Order]] = {}
+
+    def leave(self, tune_id: str, order: Order) -> None:
+        """Leave an order; its lease has begun."""
+        self._orders[tune_id] = (time.monotonic(), order)
+
+    def take(self, tune_id: str) -> tuple[float, Order]:
+        """The order for a Tune trial and the seconds since it was left."""
+        left_s, order = self._orders.pop(tune_id)
+        return time.monotonic() - left_s, order
+
+
+class StageRunner(tune.Trainable):
+    """A warm worker: one process that runs the stages of whatever trial it is given."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Start the worker; its imports are part of the first lease."""
+        from budgets.clock import MonotonicClock
+        from trainers.worker import Worker, WorkerSettings
+
+        self._desk = ray.get_actor(config["desk"], namespace=_NAMESPACE)
+        self._devices: int = config["devices"]
+        self._worker = Worker(WorkerSettings(**config["worker"]), MonotonicClock())
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Go on with another trial; everything warm stays."""
+        self.config = new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Run the stage on the desk."""
+        from scheduler.drivers.lease import granted
+
+        waited_s, order = ray.get(self._desk.take.remote(self.trial_id))
+        measurement = self._worker.run(granted(order, devices=self._devices, waited_s=waited_s))
+        return {"measurement": measurement, "pid": os.getpid()}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: what a stage made is in the stage store."""
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Nothing, likewise."""
+
+
+def drive_ray(
+    engine: Engine, spec: StudySpec, settings: WorkerSettings, show: Callable[[], None]
+) -> None:
+    """Carry out all that ``engine`` decides, on this machine or the cluster RAY_ADDRESS names.
+
+    Raises:
+        StudyError: the cluster does not have the devices that the spec asks for.
+    """
+    os.environ.update(_QUIET)
+    devices = spec.budget.devices
+    slots = devices.count // devices.per_trial
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
+    started_here = _connect(spec)
+    try:
+        _check_devices(spec)
+        desk_name = f"desk/{spec.name}/{os.getpid()}"
+        desk = ray.remote(num_cpus=0)(Desk).options(name=desk_name, namespace=_NAMESPACE).remote()
+        bridge = Bridge(
+            engine,
+            slots=slots,
+            devices=devices.per_trial,
+            leave=lambda tune_id, order: ray.get(desk.leave.remote(tune_id, order)),
+            kill=_kill,
+            show=show,
+        )
+        config = {"desk": desk_name, "devices": devices.per_trial, "worker": asdict(settings)}
+        kind = "gpu" if devices.kind == "gpu" else "cpu"
+        tuner = tune.Tuner(
+            tune.with_resources(StageRunner, {"cpu": 1, kind: devices.per_trial}),
+            param_space=config,
+            tune_config=tune.TuneConfig(
+                search_alg=EngineSearcher(bridge),
+                scheduler=EngineScheduler(bridge),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_dirname_creator=_trial_folder,
+            ),
+            run_config=tune.RunConfig(
+                name=f"{int(time.time())}-{os.getpid()}",
+                storage_path=str(run_folder(spec) / "tune"),
+                stop=StopWhenOver(bridge),
+                failure_config=tune.FailureConfig(max_failures=0),
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+                verbose=0,
+            ),
+        )
+        tuner.fit()
+        bridge.raise_if_broken()
+        ray.kill(desk)
+    finally:
+        if started_here:
+            ray.shutdown()
+
+
+def _connect(spec: StudySpec) -> bool:
+    """Join the cluster that RAY_ADDRESS names, else start Ray here; whether it was started here."""
+    if ray.is_initialized():
+        return False
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        ray.init(address=address, log_to_driver=False, logging_level="error")
+        return True
+    devices = spec.budget.devices
+    cpus = max(devices.count, os.cpu_count() or 1)
+    ray.init(
+        num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="error"
+    )
+    return True
+
+
+def _check_devices(spec: StudySpec) -> None:
+    devices = spec.budget.devices
+    kind = "GPU" if devices.kind == "gpu" else "CPU"
+    there = int(ray.cluster_resources().get(kind, 0))
+    if there < devices.count:
+        raise StudyError(
+            f"budget.devices asks for {devices.count} {kind}s at once; this Ray cluster has {there}. "
+            f"Lower budget.devices.count, or join a larger cluster through RAY_ADDRESS."
+        )
+
+
+def _trial_folder(trial: TuneTrial) -> str:
+    return f"trial-{trial.trial_id}"
+
+
+def _kill(trial: TuneTrial) -> None:
+    """End the process of a trial that holds its device past its deadline."""
+    actor = trial.temporary_state.ray_actor
+    if actor is not None:
+        ray.kill(actor)

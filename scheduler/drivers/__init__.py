@@ -1,0 +1,1 @@
+"""Who carries the engine's decisions out: one process, or virtual time. Ray Tune is an adapter."""

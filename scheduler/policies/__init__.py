@@ -1,0 +1,22 @@
+"""Which trial deserves the next device-hour."""
+
+from __future__ import annotations
+
+from scheduler.policies.base import Policy
+from scheduler.policies.fixed import RandomRungs, UniformRungs
+from scheduler.policies.halving import Halving
+
+__all__ = ["Halving", "Policy", "RandomRungs", "UniformRungs", "policy"]
+
+
+def policy(name: str, *, n_rungs: int, eta: int, seed: int) -> Policy:
+    """The policy that a spec's ``search.policy`` names.
+
+    Raises:
+        KeyError: the name is unknown (the spec's door has refused it before).
+    """
+    return {
+        "halving": lambda: Halving(n_rungs, eta),
+        "uniform": lambda: UniformRungs(n_rungs),
+        "random": lambda: RandomRungs(n_rungs, seed),
+    }[name]()

@@ -1,0 +1,54 @@
+"""Policies that ask no score: the baselines.
+
+``uniform`` gives every recipe the same compute, the top rung. ``random`` gives each a rung drawn
+from the ladder, which is how a study without early stopping would explore compute.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from scheduler.policies.base import Standing
+from scheduler.trial import Role, Trial
+
+
+class UniformRungs:
+    """Every recipe goes to the top rung."""
+
+    pauses = False
+
+    def __init__(self, n_rungs: int) -> None:
+        self._top = n_rungs - 1
+
+    def goal(self, trial: Trial) -> int:  # noqa: ARG002 - the protocol's shape
+        """The top rung."""
+        return self._top
+
+    def promote(self, standings: Sequence[Standing]) -> str | None:  # noqa: ARG002
+        """Nobody waits."""
+        return None
+
+    promote_late = promote
+
+
+class RandomRungs:
+    """Every recipe goes to a rung drawn once, from the study's seed and the trial's name."""
+
+    pauses = False
+
+    def __init__(self, n_rungs: int, seed: int) -> None:
+        self._n_rungs = n_rungs
+        self._seed = seed
+
+    def goal(self, trial: Trial) -> int:
+        """The drawn rung; the control has only one."""
+        if trial.role is Role.CONTROL:
+            return self._n_rungs - 1
+        return random.Random(f"{self._seed}/{trial.name}").randrange(self._n_rungs)  # noqa: S311
+
+    def promote(self, standings: Sequence[Standing]) -> str | None:  # noqa: ARG002
+        """Nobody waits."""
+        return None
+
+    promote_late = promote

@@ -1,0 +1,91 @@
+"""Run a study: begin or resume it, drive it to its end, show it as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from budgets.clock import MonotonicClock
+from budgets.ledger import Balance
+from scheduler.drivers.inline import drive_inline
+from scheduler.places import run_folder, store_url, tracking_url
+from scheduler.spec import StudySpec
+from scheduler.state import StudyState
+from scheduler.study import open_study
+from trainers.worker import Worker, WorkerSettings
+
+Watch = Callable[[StudyState, Balance], None]
+
+
+class Tracker(Protocol):
+    """A view of the journal that others look at while the study runs."""
+
+    def catch_up(self, facts: Sequence[object]) -> None:
+        """Take new facts into account; may return before they are shown."""
+
+    def close(self) -> None:
+        """Wait until all is shown."""
+
+
+def run_study(spec: StudySpec, text: str, driver: str, watch: Watch) -> StudyState:
+    """Begin or resume the study of ``spec`` and drive it until it ends.
+
+    Args:
+        spec: what to run.
+        text: the spec as the user wrote it.
+        driver: ``ray`` for Ray Tune on this machine or the cluster that RAY_ADDRESS names,
+            ``inline`` for one process.
+        watch: called after every move.
+
+    Returns:
+        The study as it stands at the end.
+
+    Raises:
+        BudgetError, StudyError, TrainerError: see ``open_study``.
+    """
+    with open_study(spec, text) as study:
+        tracker = _tracker(spec)
+
+        def show() -> None:
+            watch(study.engine.state, study.account.balance)
+            if tracker is not None:
+                tracker.catch_up(study.engine.news())
+
+        try:
+            show()
+            if driver == "inline":
+                worker = Worker(worker_settings(spec), MonotonicClock())
+                devices = spec.budget.devices.per_trial
+                drive_inline(study.engine, worker, MonotonicClock(), show, devices)
+            else:
+                from scheduler.adapters.ray_tune import drive_ray
+
+                drive_ray(study.engine, spec, worker_settings(spec), show)
+            show()
+        finally:
+            if tracker is not None:
+                tracker.close()
+        return study.engine.state
+
+
+def worker_settings(spec: StudySpec) -> WorkerSettings:
+    """Where a worker finds stages, data and its device."""
+    gpu = spec.budget.devices.kind == "gpu"
+    return WorkerSettings(
+        store=store_url(spec),
+        source_kind=spec.data.source,
+        source_path=spec.data.path,
+        device="cuda" if gpu else "cpu",
+        threads=spec.budget.devices.per_trial,
+        cache_dir=str(run_folder(spec).parent / "cache"),
+        model=spec.model.name,
+    )
+
+
+def _tracker(spec: StudySpec) -> Tracker | None:
+    url = tracking_url(spec)
+    if url is None:
+        return None
+    from scheduler.adapters.mlflow_tracker import MlflowView
+
+    return MlflowView(url, run_folder(spec).parent, spec.name)

@@ -1,0 +1,55 @@
+"""Where a study stands, as numbers that a program can read."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from budgets.bill import Purpose
+from budgets.ledger import Balance
+from scheduler.state import StudyState
+from scheduler.trial import Trial
+
+
+def status_json(state: StudyState, balance: Balance) -> dict[str, object]:
+    """Balance, trials and best score; device time in whole milliseconds."""
+    best, control = state.best(), state.control
+    return {
+        "name": state.begun.name if state.begun else None,
+        "state": _phase(state),
+        "reason": state.ended,
+        "cap_ms": balance.cap.ms,
+        "spent_ms": balance.spent.ms,
+        "held_ms": balance.held.ms,
+        "free_ms": balance.free.ms,
+        "overdrawn_ms": balance.overdrawn.ms,
+        "saved_by_sharing_ms": state.saved.ms,
+        "by_purpose": {str(p): balance.by_purpose[p].ms for p in Purpose if p in balance.by_purpose},
+        "trials": dict(Counter(str(t.state) for t in state.trials.values())),
+        "stages": {"done": sum(s.done for s in state.stages.values()), "in_flight": len(state.leases)},
+        "best": _shown(best),
+        "control": _shown(control),
+    }
+
+
+def _phase(state: StudyState) -> str:
+    if state.begun is None:
+        return "empty"
+    if state.ended is not None:
+        return "ended"
+    return "finals" if state.finals else "search"
+
+
+def _shown(trial: Trial | None) -> dict[str, object] | None:
+    if trial is None:
+        return None
+    scores = trial.scores
+    return {
+        "trial": trial.name,
+        "tasks": list(trial.recipe.mix.tasks),
+        "count": trial.recipe.mix.count,
+        "cap": trial.recipe.mix.cap,
+        "temperature": trial.recipe.mix.temperature,
+        "rung": max(scores) if scores else None,
+        "score": round(scores[max(scores)], 3) if scores else None,
+        "state": str(trial.state),
+    }

@@ -1,0 +1,163 @@
+"""A study on its books: the spec, the stage tree, the account and the engine, opened together.
+
+Opening a run that was begun replays its journal, closes what a killed driver left open, and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from budgets.account import Account
+from budgets.amount import DeviceTime
+from budgets.forecast import Forecast
+from budgets.journal import Journal, MemoryJournal, SqlJournal
+from budgets.ledger import Opened
+from scheduler.climb import Climb
+from scheduler.engine import Engine
+from scheduler.errors import CapTooSmallError, SpecChangedError, StudyError
+from scheduler.facts import STUDY_FACTS, StudyBegun
+from scheduler.mix import Mix
+from scheduler.places import changed, journal_url, run_folder
+from scheduler.policies import policy
+from scheduler.space import MixSpace, RandomSampler, Sampler
+from scheduler.spec import StudySpec
+from scheduler.state import StudyState
+from scheduler.tree import StageTree
+from scheduler.trial import Recipe
+from trainers.models import entry, revision_of
+from trainers.provenance import environment
+from trainers.stage import Half
+from trainers.tasks import mirror_path, open_source
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """An open study."""
+
+    spec: StudySpec
+    journal: Journal
+    account: Account
+    engine: Engine
+    tree: StageTree
+
+
+def tree_of(spec: StudySpec) -> StageTree:
+    """The stage tree of a spec, from its data source and model.
+
+    Raises:
+        TaskError: data of the study is missing or malformed.
+        ModelError: the model is not where it should be.
+    """
+    source = open_source(spec.data.source, spec.data.path)
+    model = entry(spec.model.name)
+    mirror = mirror_path(spec.data.path) if spec.data.source == "mirror" else None
+    return StageTree(spec, source, model, revision_of(model, mirror))
+
+
+@contextmanager
+def open_study(spec: StudySpec, text: str) -> Iterator[Study]:
+    """The study of ``spec``, begun or resumed, as its only writer.
+
+    Raises:
+        SecondDriverError: another driver runs it now.
+        SpecChangedError: the run was begun with another spec.
+        CapTooSmallError: the cap cannot pay for the control.
+        StudyError: the run folder cannot be written.
+    """
+    tree = tree_of(spec)
+    _writable(run_folder(spec))
+    journal = SqlJournal(journal_url(spec), STUDY_FACTS, writer=True)
+    try:
+        account = Account(journal)
+        state = StudyState.of(account.facts())
+        if state.begun is None:
+            _begin(spec, text, tree, account)
+        else:
+            _go_on(spec, state.begun, account)
+        engine = engine_of(spec, tree, account, _sampler(spec))
+        engine.recover()
+        yield Study(spec, journal, account, engine, tree)
+    finally:
+        journal.close()
+
+
+def simulated(spec: StudySpec, tree: StageTree) -> Study:
+    """A study that nothing will be trained for: books in memory, no model-based sampler."""
+    journal = MemoryJournal(STUDY_FACTS)
+    account = Account(journal)
+    _begin(spec, "", tree, account)
+    engine = engine_of(spec, tree, account, RandomSampler(space_of(spec), spec.seed))
+    return Study(spec, journal, account, engine, tree)
+
+
+def engine_of(spec: StudySpec, tree: StageTree, account: Account, sampler: Sampler) -> Engine:
+    """The engine of a study on ``account``."""
+    rungs, search, devices = spec.intermediate.rungs, spec.search, spec.budget.devices
+    chosen = policy(search.policy, n_rungs=len(rungs), eta=search.eta, seed=spec.seed)
+    return Engine(tree, account, chosen, sampler, devices.count // devices.per_trial)
+
+
+def space_of(spec: StudySpec) -> MixSpace:
+    """The mixes that a study may try."""
+    part = spec.intermediate
+    return MixSpace(part.tasks, part.count, part.mixing.cap, part.mixing.temperature)
+
+
+def _sampler(spec: StudySpec) -> Sampler:
+    from scheduler.adapters.optuna_sampler import OptunaSampler
+
+    return OptunaSampler(
+        space_of(spec), spec.objectives.directions, spec.search.sampler, spec.seed
+    )
+
+
+def _begin(spec: StudySpec, text: str, tree: StageTree, account: Account) -> None:
+    cap = DeviceTime.from_hours(spec.budget.gpu_hours)
+    least = least_cap(spec, tree)
+    if cap < least:
+        raise CapTooSmallError(
+            f"budget.gpu_hours is {spec.budget.gpu_hours:g} ({cap}); the control (k = 0) alone, trained "
+            f"once and scored on search and report cells, is forecast at {least}. Raise the cap, shorten "
+            "target.tokens, or name fewer target tasks or languages."
+        )
+    begun = StudyBegun(spec.name, spec.model_dump(mode="json"), text, environment())
+    account.book(begun, Opened(cap))
+
+
+def least_cap(spec: StudySpec, tree: StageTree) -> DeviceTime:
+    """What the smallest study would take: the control, on search and on report cells."""
+    control = [(Recipe(Mix(), spec.seed, spec.model.name, spec.model.tuning), 0)]
+    nobody = Climb(tree, StudyState(), Forecast())
+    report = nobody.missing_cost(control, Half.REPORT)
+    search = nobody.missing_cost(control, Half.SEARCH)
+    return max(search, report)
+
+
+def _go_on(spec: StudySpec, begun: StudyBegun, account: Account) -> None:
+    differences = changed(begun.spec, spec)
+    if differences:
+        raise SpecChangedError(
+            f"{run_folder(spec)} was begun with another spec:\n  "
+            + "\n  ".join(differences)
+            + "\nA run answers one question. Put the old values back to go on, or give the new spec "
+            "another 'name'. (Only budget.gpu_hours may be raised.)"
+        )
+    cap = DeviceTime.from_hours(spec.budget.gpu_hours)
+    if cap > account.balance.cap:
+        account.book(Opened(cap.less(account.balance.cap)))
+
+
+def _writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.write_bytes(b"1")
+        probe.unlink()
+    except OSError as error:
+        raise StudyError(
+            f"cannot write to {folder}: {error.strerror}. The journal, the checkpoints and the report "
+            "go there; free some space, or name another place with 'store:' or --store."
+        ) from error

@@ -1,0 +1,217 @@
+"""The stage tree: which stages a recipe needs, named so that equal work is the same node.
+
+    [pretrain] -> intermediate(rung 0) -> intermediate(rung 1) -> ...
+                                              |
+                                  target(task) -> evaluate(task)      for each trained target
+                                  evaluate(task)                      for retrieval
+
+A stage's config holds its parent's fingerprint, so two recipes that begin alike name the same
+stages and nothing else has to know that they share: k = 0 is the same at every rung, a mix's short
+stage is the prefix of its long one, a finalist's report evaluation hangs on stages it already has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from budgets.forecast import Work
+from scheduler.mix import Mix
+from scheduler.spec import StudySpec
+from scheduler.trial import Recipe
+from trainers.mixing import draw_rates
+from trainers.models import ModelEntry
+from trainers.stage import (
+    EvaluateStage,
+    Half,
+    IntermediateStage,
+    ModelRef,
+    Optimisation,
+    PretrainStage,
+    Stage,
+    TargetStage,
+    TaskShare,
+    stage_name,
+)
+from trainers.tasks.catalog import TASKS
+from trainers.tasks.source import DataIdentity, Source
+from trainers.tasks.spec import FamilyName, Split, TaskSpec
+
+# Operations per second that a stage of this code reaches on one device before anything was
+# measured. Deliberately low (docs/measurements.md, "first forecast"): a first hold that is too
+# long is released, one that is too short ends a stage early.
+_PRIOR_OPS_PER_S = {"cpu": 2.0e10, "gpu": 3.0e13}
+_PRIOR_FIXED_MS = 400
+_PRIOR_TOKENS_PER_ROW = 48
+_UNKNOWN_ROWS = 1_000  # per language, where the hub's size is not in the catalogue
+_RATE_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One stage a recipe needs: its name, what it is, and how much work it means."""
+
+    name: str
+    stage: Stage
+    work: Work
+
+
+class StageTree:
+    """The stages of one study's recipes, by fingerprint."""
+
+    def __init__(self, spec: StudySpec, source: Source, entry: ModelEntry, revision: str) -> None:
+        self.spec = spec
+        self._source = source
+        self._entry = entry
+        self._model = ModelRef(spec.model.name, revision, spec.model.tuning, spec.model.precision)
+        self._nodes = lru_cache(maxsize=None)(self._build)
+        self._identities: dict[tuple[str, str, str, str], DataIdentity] = {}
+
+    @property
+    def n_rungs(self) -> int:
+        """Fidelity levels."""
+        return len(self.spec.intermediate.rungs)
+
+    def nodes(self, recipe: Recipe, rung: int, half: Half) -> tuple[Node, ...]:
+        """Every stage that ``recipe`` needs for its score at ``rung``, parents before children.
+
+        The control has no intermediate stage, so its stages are the same at every rung.
+        """
+        return self._nodes(recipe, rung if recipe.mix.count else 0, half)
+
+    def base(self) -> Node | None:
+        """The pretrain stage that every other stage stands on; None for a published model."""
+        pretrain = self.spec.pretrain
+        if pretrain is None:
+            return None
+        shares = tuple(
+            TaskShare(name, 1.0, self._train_data(task))
+            for name, task in TASKS.items()
+            if task.world == "toy" and task.family is FamilyName.MASKED
+        )
+        stage = PretrainStage(
+            self._model,
+            shares,
+            pretrain.tokens,
+            Optimisation(pretrain.learning_rate, batch_tokens=pretrain.batch_tokens),
+            self.spec.seed,
+        )
+        return self._node(stage)
+
+    def rates(self, mix: Mix) -> dict[str, float]:
+        """The chance that a batch of ``mix`` comes from each of its tasks."""
+        sizes = [sum(d.n_rows for d in self._train_data(TASKS[name])) for name in mix.tasks]
+        drawn = draw_rates(sizes, cap=mix.cap, temperature=mix.temperature) if mix.tasks else []
+        return {name: round(rate, _RATE_DIGITS) for name, rate in zip(mix.tasks, drawn, strict=True)}
+
+    def _build(self, recipe: Recipe, rung: int, half: Half) -> tuple[Node, ...]:
+        base = self.base()
+        nodes = [base] if base else []
+        if recipe.mix.count:
+            nodes += self._trunk(recipe, rung, base.name if base else None)
+        encoder = nodes[-1].name if nodes else None
+        for task, languages in self.spec.cells:
+            parent = encoder
+            if TASKS[task].train:
+                nodes.append(self._target(TASKS[task], encoder, recipe.seed))
+                parent = nodes[-1].name
+            nodes.append(self._evaluate(TASKS[task], languages, parent, half))
+        return tuple(nodes)
+
+    def _trunk(self, recipe: Recipe, rung: int, base: str | None) -> list[Node]:
+        settings = self.spec.intermediate
+        shares = tuple(
+            TaskShare(name, rate, self._train_data(TASKS[name]))
+            for name, rate in self.rates(recipe.mix).items()
+        )
+        nodes: list[Node] = []
+        for level, tokens in enumerate(settings.rungs[: rung + 1]):
+            before = settings.rungs[level - 1] if level else 0
+            stage = IntermediateStage(
+                self._model,
+                base,
+                nodes[-1].name if nodes else None,
+                shares,
+                before,
+                tokens,
+                Optimisation(settings.learning_rate, settings.batch_tokens, settings.accumulation),
+                recipe.seed,
+            )
+            nodes.append(self._node(stage))
+        return nodes
+
+    def _target(self, task: TaskSpec, parent: str | None, seed: int) -> Node:
+        target = self.spec.target
+        stage = TargetStage(
+            self._model,
+            parent,
+            task.name,
+            self._train_data(task),
+            target.tokens,
+            Optimisation(target.learning_rate, target.batch_tokens, target.accumulation),
+            seed,
+        )
+        return self._node(stage)
+
+    def _evaluate(
+        self, task: TaskSpec, languages: tuple[str, ...], parent: str | None, half: Half
+    ) -> Node:
+        splits = task.search if half is Half.SEARCH else task.report
+        data = tuple(
+            self._identity(split, language)
+            for language in languages
+            for split in splits
+            if language in split.languages
+        )
+        most = self.spec.target.max_examples if half is Half.SEARCH else self.spec.final.max_examples
+        return self._node(EvaluateStage(self._model, parent, task.name, languages, half, data, most))
+
+    def _train_data(self, task: TaskSpec) -> tuple[DataIdentity, ...]:
+        return tuple(
+            self._identity(split, language) for split in task.train for language in split.languages
+        )
+
+    def _identity(self, split: Split, language: str) -> DataIdentity:
+        """The identity of a split, asked of the source once: a mirror reads a file's footer."""
+        key = (split.data.repo, split.data.config_for(language), split.name, language)
+        if key not in self._identities:
+            self._identities[key] = self._source.identity(split, language)
+        return self._identities[key]
+
+    def _node(self, stage: Stage) -> Node:
+        return Node(stage_name(stage), stage, self.work(stage))
+
+    def work(self, stage: Stage) -> Work:
+        """How much a stage does: the forecast's key, its tokens or rows, and a first guess."""
+        match stage:
+            case PretrainStage(tokens=tokens):
+                what, n_units = "pretrain", tokens
+            case IntermediateStage(tokens_before=before, tokens=tokens, optimisation=steps):
+                what, n_units = "intermediate", tokens - before + round(steps.decay_share * tokens)
+            case TargetStage(task=task, tokens=tokens):
+                what, n_units = f"target/{TASKS[task].family}", tokens
+            case EvaluateStage(task=task):
+                what, n_units = f"evaluate/{task}", _rows_scored(stage)
+        return Work(f"{what}/{self._model.name}", n_units, self._prior_ms(stage, n_units))
+
+    def _prior_ms(self, stage: Stage, n_units: int) -> int:
+        """Six operations per weight and trained token, two per weight and scored token."""
+        weights = 12 * self._entry.n_layers * self._entry.width**2
+        scored = isinstance(stage, EvaluateStage)
+        ops = weights * n_units * (2 * _PRIOR_TOKENS_PER_ROW if scored else 6)
+        rate = _PRIOR_OPS_PER_S[self.spec.budget.devices.kind]
+        return _PRIOR_FIXED_MS + round(1000 * ops / rate)
+
+
+def _rows_scored(stage: EvaluateStage) -> int:
+    """Examples that an evaluation reads: half of a split that search and report share."""
+    task = TASKS[stage.task]
+    halved = 2 if task.search == task.report else 1
+    rows = ((d.n_rows or _UNKNOWN_ROWS) // halved for d in stage.data)
+    return sum(min(n, stage.max_examples or n) for n in rows)
+
+
+def merged(paths: Sequence[Sequence[Node]]) -> dict[str, Node]:
+    """The union of several recipes' stages: what sharing leaves to pay."""
+    return {node.name: node for path in paths for node in path}
