@@ -1,0 +1,180 @@
+"""Zero-shot scores: one target task on each of its languages, with a record per example.
+
+The longest sequences go first, in batches of a token budget (padding counted), so that a batch that
+does not fit in memory shows itself at once. Scores do not depend on the batching but for masked
+text, whose masks are drawn batch by batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from trainers.families import family
+from trainers.metrics import STATISTICS, value
+from trainers.stage import CellScore
+from trainers.tasks.catalog import task as catalogue_task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from datasets import Dataset
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
+    from trainers.families.base import Batch, Examples, Family, Records
+    from trainers.models import ModelEntry
+    from trainers.stage import EvaluateStage
+    from trainers.tasks.source import Source
+    from trainers.tasks.spec import TaskSpec
+
+
+class DeadlinePassed(Exception):  # noqa: N818 - a planned stop, not something gone wrong
+    """The lease ended between two batches. Nothing of the cell under way is kept."""
+
+
+def evaluate(
+    stage: EvaluateStage,
+    encoder: nn.Module,
+    head: nn.Module,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    entry: ModelEntry,
+    source: Source,
+    cache_dir: Path,
+    batch_tokens: int,
+    device: torch.device,
+    until: Callable[[], bool],
+) -> tuple[tuple[CellScore, ...], pa.Table]:
+    """Scores of the stage's task in each of its languages.
+
+    Args:
+        stage: which task, languages and examples.
+        encoder: on ``device``; it and ``head`` are left in evaluation mode.
+        head: the task's head.
+        tokenizer: the model's.
+        entry: the model's entry, for its retrieval layer.
+        source: where examples come from.
+        cache_dir: where tokenised examples are kept.
+        batch_tokens: tokens of a batch at most, padding counted; a longer example goes alone.
+        device: where batches are sent.
+        until: true once the lease is over; asked before every batch.
+
+    Returns:
+        A score per language in the stage's order, and a table with the columns ``language``,
+        ``example`` (its id) and the metric's statistics, a row per example.
+
+    Raises:
+        DeadlinePassed: the lease ended first.
+    """
+    from trainers.features import features
+    from trainers.tasks.canonical import cell_examples
+
+    task = catalogue_task(stage.task)
+    scores, tables = [], []
+    bf16 = stage.model.precision == "bf16" and device.type == "cuda"
+    for language in stage.languages:
+        examples = cell_examples(task, language, stage.half, source, stage.max_examples)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+            records = score_cell(
+                examples,
+                features(examples, task, tokenizer, training=False, cache_dir=cache_dir),
+                task,
+                encoder,
+                head,
+                pad_id=tokenizer.pad_token_id,
+                layer=entry.retrieval_layer,
+                batch_tokens=batch_tokens,
+                device=device,
+                until=until,
+            )
+        scores.append(cell_score(task, language, records))
+        tables.append(records_table(task, language, examples["id"], records))
+    return tuple(scores), pa.concat_tables(tables)
+
+
+def score_cell(
+    examples: Dataset,
+    features: Dataset,
+    task: TaskSpec,
+    encoder: nn.Module,
+    head: nn.Module,
+    *,
+    pad_id: int,
+    layer: int,
+    batch_tokens: int,
+    device: torch.device,
+    until: Callable[[], bool],
+) -> Records:
+    """Statistics of each example of one cell, in the order of ``examples``.
+
+    ``features`` are those of ``examples``, made for evaluation.
+
+    Raises:
+        DeadlinePassed: the lease ended first.
+    """
+    shape = family(task.family)
+    columns: Examples = examples[:]
+    encoder.eval()
+    head.eval()
+    with torch.inference_mode():
+        batches = _batches(
+            shape, features, pad_id=pad_id, batch_tokens=batch_tokens, device=device, until=until
+        )
+        return shape.score(encoder, head, batches, columns, task, layer=layer)
+
+
+def cell_score(task: TaskSpec, language: str, records: Records) -> CellScore:
+    """The cell's score from its examples' statistics."""
+    columns = [records[name] for name in STATISTICS[task.metric]]
+    sums = {name: records[name].sum() for name in STATISTICS[task.metric]}
+    n_examples = len(columns[0])
+    points = float(value(task.metric, sums, n_examples))
+    return CellScore(task.name, language, str(task.metric), points, n_examples)
+
+
+def records_table(task: TaskSpec, language: str, ids: Sequence[str], records: Records) -> pa.Table:
+    """A row per example: ``language``, ``example`` and the metric's statistics."""
+    return pa.table(
+        {
+            "language": pa.array([language] * len(ids), pa.string()),
+            "example": pa.array([str(name) for name in ids], pa.string()),
+            **{name: pa.array(records[name], pa.float64()) for name in STATISTICS[task.metric]},
+        }
+    )
+
+
+def batch_rows(n_tokens: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Row numbers of each batch, longest rows first.
+
+    Rows times the longest row stay within ``batch_tokens``; a longer row is a batch of its own.
+    """
+    order = np.argsort(-np.asarray(n_tokens, dtype=np.int64), kind="stable").tolist()
+    begin = 0
+    while begin < len(order):
+        n_rows = max(1, batch_tokens // max(1, n_tokens[order[begin]]))
+        yield order[begin : begin + n_rows]
+        begin += n_rows
+
+
+def _batches(
+    shape: Family,
+    features: Dataset,
+    *,
+    pad_id: int,
+    batch_tokens: int,
+    device: torch.device,
+    until: Callable[[], bool],
+) -> Iterator[tuple[Batch, Sequence[Mapping[str, Any]]]]:
+    """Batches on the device, each with its rows, made as they are asked for."""
+    for numbers in batch_rows(list(features["n_tokens"]), batch_tokens):
+        if until():
+            raise DeadlinePassed
+        columns = features[numbers]
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        batch = shape.collate(rows, pad_id)
+        yield {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}, rows
