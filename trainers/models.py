@@ -1,8 +1,8 @@
 """The encoders a study can start from: where they lie, their shape, and their retrieval layer.
 
 The layer that retrieval reads is a property of the model, fixed here and never tuned on test data:
-7/12 of the depth, which is ``hidden_states[14]`` of XLM-R Large and ``hidden_states[8]`` of the
-12-layer models, as XTREME's public scripts have it (they count from 0 after the embedding layer).
+``hidden_states[14]`` of XLM-R Large (24 layers) and ``hidden_states[8]`` of the 12-layer models, as
+XTREME's public scripts and Glot500 have it. A model that is not in the table gets 7/12 of its depth.
 """
 
 from __future__ import annotations

@@ -1,0 +1,36 @@
+"""What all tests share: no network, no cache outside the test's own folders, and the mirror."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Set before any library reads them: tests leave nothing in ~/.cache and never reach for the hub.
+_CACHE = tempfile.mkdtemp(prefix="interlude-tests-")
+atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+os.environ["HF_HOME"] = _CACHE
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+_CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def mirror() -> str:
+    """The mirror of real data and models, or a skip that says where it was looked for."""
+    named = os.environ.get("INTERLUDE_MIRROR")
+    folder = Path(named) if named else _CHECKOUT.parent / "shared"
+    if not (folder / "hub").is_dir():
+        why = (
+            f"INTERLUDE_MIRROR names {folder}"
+            if named
+            else f"INTERLUDE_MIRROR is not set, tried {folder}"
+        )
+        pytest.skip(f"no mirror of real data: {why}, which has no hub/")
+    return str(folder)
