@@ -81,7 +81,9 @@ def spans(tags: Sequence[str]) -> list[Span]:
     The first letter of a tag is its prefix (``B``, ``I``, ``E``, ``S``, ``O``), what follows the
     first hyphen after it the type. Tags without prefix, such as parts of speech, are read the same
     way, as XTREME's own scores do: ``NOUN`` is prefix ``N`` and type ``OUN``, neighbours of one type
-    become one span, and a tag of one letter at the end of a sentence is lost.
+    become one span, and a tag of one letter at the end of a sentence is lost. (Given a whole corpus,
+    seqeval also lets such a tag at the start of a sentence begin in the sentence before. Here every
+    sentence is scored alone, so that examples stay independent.)
 
     Source: ``get_entities`` of seqeval 1.2.2 with its defaults.
     """

@@ -81,7 +81,7 @@ def test_a_batch_is_padded_to_its_longest_sequence():
 
 def test_padding_does_not_change_the_loss():
     encoder, head = tiny_encoder(), PAIR.make_head(WIDTH, TASK)
-    rows = as_rows(PAIR.encode(EXAMPLES, TASK, tiny_tokenizer(), training=True))
+    rows = as_rows(PAIR.encode(EXAMPLES, TASK, tiny_tokenizer(), training=True))[:6]
     together = PAIR.loss(encoder, head, PAIR.collate(rows, PAD_ID))
     alone = [PAIR.loss(encoder, head, PAIR.collate([row], PAD_ID)) for row in rows]
     assert torch.allclose(together, torch.stack(alone).mean(), atol=1e-5)
