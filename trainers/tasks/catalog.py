@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trainers.errors import TaskError, UnknownTaskError, nearest
+from trainers.tasks.ccg import SUPERTAGS
 from trainers.tasks.spec import FamilyName, HubData, Metric, Split, TaskSpec
 from trainers.tasks.toy.catalog import TOY_TASKS
 
@@ -103,6 +104,8 @@ _SQUAD_V2_DEV = Split(_SQUAD_V2, "validation", _EN, n_rows=11_873)
 _HELLASWAG_DEV = Split(_HELLASWAG, "validation", _EN, n_rows=10_042)
 _COMMONSENSE_QA_DEV = Split(_COMMONSENSE_QA, "validation", _EN, n_rows=1_221)
 _COSMOS_QA_DEV = Split(_COSMOS_QA, "validation", _EN, n_rows=2_985)
+_CCG = HubData("local/ccg-pmb", UNPINNED)
+_CCG_DEV = Split(_CCG, "validation", _EN)
 _UDPOS = HubData(_XTREME, _XTREME_REVISION, "udpos.{language}", _UDPOS_NAMES)
 _UDPOS_TEST = Split(_UDPOS, "test", tuple(_UDPOS_NAMES))
 _PANX = HubData(_XTREME, _XTREME_REVISION, "PAN-X.{language}")
@@ -242,6 +245,19 @@ _HUB_TASKS: tuple[TaskSpec, ...] = (
         group="intermediate",
         licence="CC BY 4.0",
         paper="Huang et al. 2019, arXiv:1909.00277",
+    ),
+    TaskSpec(
+        name="ccg",
+        family=FamilyName.TOKENS,
+        columns={"tokens": "tokens", "tags": "tags"},
+        labels=SUPERTAGS,
+        train=(Split(_CCG, "train", _EN),),
+        search=(_CCG_DEV,),
+        report=(_CCG_DEV,),
+        metric=Metric.SPAN_F1,
+        group="intermediate",
+        licence="Parallel Meaning Bank terms; a stand-in for CCGbank, which the LDC licenses",
+        paper="Abzianidze et al. 2017, E17-2039 (the data); Hockenmaier and Steedman 2007 (CCGbank)",
     ),
     TaskSpec(
         name="mlm",
