@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the process of a submitted job
 _SQLITE = "sqlite:///"
-_MAY_CHANGE = ("store", "journal", "tracking", "data.path", "question")  # places and words
+_CAP = "budget.gpu_hours"
+_MAY_CHANGE = ("store", "journal", "tracking", "data.path", "question", _CAP)  # places and words
 
 
 def store_url(spec: StudySpec) -> str:
@@ -83,16 +84,22 @@ def changed(begun: Mapping[str, object], spec: StudySpec) -> list[str]:
     Returns:
         One line per key: dotted path, old and new value. Empty when the run may go on.
     """
-    old, new = dict(_flat(begun)), dict(_flat(spec.model_dump(mode="json")))
-    lines = []
-    for path in dict.fromkeys([*old, *new]):
-        before, after = old.get(path), new.get(path)
-        if before == after or _may_change(path):
-            continue
-        if path == "budget.gpu_hours" and _hours(after) > _hours(before):
-            continue
-        lines.append(f"{path}: was {_shown(before)}, is {_shown(after)}")
+    now = spec.model_dump(mode="json")
+    old, new = unchanging(begun), unchanging(now)
+    lines = [
+        f"{path}: was {_shown(old.get(path))}, is {_shown(new.get(path))}"
+        for path in dict.fromkeys([*old, *new])
+        if old.get(path) != new.get(path)
+    ]
+    before, after = (_hours(dict(_flat(spec_json)).get(_CAP)) for spec_json in (begun, now))
+    if after < before:
+        lines.append(f"{_CAP}: was {before:g}, is {after:g}; it may only be raised")
     return lines
+
+
+def unchanging(spec_json: Mapping[str, object]) -> dict[str, object]:
+    """Dotted paths and values of all that stays as it is once a study has begun."""
+    return {path: value for path, value in _flat(spec_json) if not _may_change(path)}
 
 
 def _may_change(path: str) -> bool:

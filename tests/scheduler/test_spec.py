@@ -277,10 +277,10 @@ def test_what_changes_the_meaning_of_a_run_is_listed_with_old_and_new_values(map
     put(mapping, "target.languages", ["sw", "te"])
     assert changed(before, read(mapping, "s.yaml")) == [
         "seed: was 13, is 14",
-        "budget.gpu_hours: was 200.0, is 100.0",
         "intermediate.rungs: was [1000000, 4000000, 16000000], is [1000000, 4000000]",
         "target.languages.low_resource: was 'default', is not there",
         "target.languages: was not there, is ['sw', 'te']",
+        "budget.gpu_hours: was 200, is 100; it may only be raised",
     ]
 
 

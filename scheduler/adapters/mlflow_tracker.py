@@ -1,0 +1,299 @@
+"""A study as MLflow runs: one parent, one child per trial, one grandchild per stage.
+
+MLflow is a view of the journal and never the record: facts go in, in order, and runs come out. How
+many facts have been shown is a tag of the parent, so a second look at the same journal shows only
+what is new, and a killed driver leaves neither duplicates nor runs that seem to go on for ever.
+
+    interlude.key    <study>    <study>/<trial>    <study>/<trial>/<hold>
+    metrics          score/<task>/<language>, bill/<purpose>_s, gpu_hours, score, best_score
+    step             device-seconds the study had spent
+
+``adapters/mlflow_view.py`` does this in a thread of its own: a driver never waits for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from budgets.amount import DeviceTime
+from budgets.bill import Bill
+from budgets.journal import Line
+from budgets.ledger import Opened
+from scheduler.adapters.mlflow_runs import RUNNING, MlflowRuns
+from scheduler.facts import (
+    StageEnded,
+    StageShared,
+    StageStarted,
+    StudyBegun,
+    StudyEnded,
+    TrialMoved,
+    TrialProposed,
+)
+from scheduler.places import unchanging
+from scheduler.state import StudyState
+from scheduler.trial import Trial, TrialState
+from trainers.stage import EvaluateStage, Outcome, Stage, TargetStage
+
+_SHOWN = "interlude.facts"
+_FACTS_A_FLUSH = 500
+_TRIAL_STATUS = {
+    TrialState.PLANNED: RUNNING,
+    TrialState.RUNNING: RUNNING,
+    TrialState.PAUSED: "SCHEDULED",
+    TrialState.DONE: "FINISHED",
+    TrialState.PRUNED: "FINISHED",
+    TrialState.FAILED: "FAILED",
+    TrialState.UNAFFORDABLE: "KILLED",
+}
+_STAGE_STATUS = {
+    Outcome.DONE: "FINISHED",
+    Outcome.TRUNCATED: "FINISHED",
+    Outcome.FAILED: "FAILED",
+    Outcome.LOST: "KILLED",
+}
+
+
+class MlflowTracker:
+    """Shows one study in MLflow."""
+
+    def __init__(self, url: str, store_folder: str | Path, study_name: str) -> None:
+        """Open MLflow and find what was shown before.
+
+        Args:
+            url: absolute SQLite URL or a server.
+            store_folder: the study's store, a folder or a URL; artifacts lie in its ``mlflow``.
+            study_name: name of the study.
+
+        Raises:
+            MlflowException: the database or server cannot be opened.
+        """
+        self._study = study_name
+        self._runs = MlflowRuns(url, _artifacts(url, store_folder), study_name)
+        self._n_shown = int(self._runs.tag_of(study_name, _SHOWN) or 0)
+        self._restart()
+
+    def _restart(self) -> None:
+        self._state = StudyState()
+        self._n_facts = 0
+        self._spent = DeviceTime(0)
+        self._spent_by_trial: dict[str, DeviceTime] = {}
+        self._saved = DeviceTime(0)
+
+    def catch_up(self, facts: Iterable[object]) -> None:
+        """Show a journal from its first fact on; what was shown already is passed over.
+
+        Args:
+            facts: all of them, or the journal's lines, which also tell when.
+        """
+        facts = tuple(facts)
+        self._restart()
+        if len(facts) < self._n_shown:  # a new journal under an old name
+            self._runs.begin_generation()
+            self._n_shown = 0
+        self.show(*facts)
+        for key in self._runs.running():
+            if not self._goes_on(key):
+                self._runs.status(key, "KILLED")
+
+    def show(self, *facts: object) -> None:
+        """Show the facts that follow."""
+        for item in facts:
+            fact, at_ms = (item.fact, _ms(item)) if isinstance(item, Line) else (item, _now_ms())
+            self._state.apply(fact)
+            self._count(fact)
+            self._n_facts += 1
+            if self._n_facts > self._n_shown:
+                self._show(fact, at_ms)
+                if self._n_facts % _FACTS_A_FLUSH == 0:
+                    self._write()
+        self._write()
+
+    def _write(self) -> None:
+        """Write what is pending, then how far the journal has been shown."""
+        self._runs.flush()
+        if self._n_facts > self._n_shown and self._runs.has(self._study):
+            self._n_shown = self._n_facts
+            self._runs.tag(self._study, _SHOWN, self._n_shown)
+            self._runs.flush()
+
+    def attach(self, path: str | Path) -> None:
+        """Copy a file, such as the report, into the artifacts of the study's run."""
+        self._runs.attach(self._study, str(path))
+
+    def close_orphans(self) -> None:
+        """End what is shown as running although its driver has ended."""
+        self._runs.end_all("KILLED")
+
+    def _goes_on(self, key: str) -> bool:
+        """Whether the journal says that what ``key`` names is still under way."""
+        if self._state.ended is not None or self._state.begun is None:
+            return False
+        under_way = {
+            self._study,
+            *(self._trial(t.name) for t in self._state.trials.values() if not t.over),
+        }
+        holds = (f"{self._trial(lease.trial)}/{hold}" for hold, lease in self._state.leases.items())
+        return key in under_way or key in holds
+
+    def _trial(self, name: str) -> str:
+        return f"{self._study}/{name}"
+
+    @property
+    def _step(self) -> int:
+        return self._spent.ms // 1000
+
+    def _count(self, fact: object) -> None:
+        """Add up what curves need, whether or not ``fact`` is shown again."""
+        match fact:
+            case StageEnded(trial, measurement):
+                cost = measurement.bill.total
+                self._spent += cost
+                self._spent_by_trial[trial] = self._spent_by_trial.get(trial, DeviceTime(0)) + cost
+            case StageShared(_, _, saved_ms):
+                self._saved += DeviceTime(saved_ms)
+            case _:
+                pass
+
+    def _show(self, fact: object, at_ms: int) -> None:
+        match fact:
+            case StudyBegun():
+                self._begin(fact, at_ms)
+            case Opened(amount):
+                self._opened(amount, at_ms)
+            case TrialProposed():
+                self._propose(fact, at_ms)
+            case TrialMoved():
+                self._move(fact, at_ms)
+            case StageStarted():
+                self._start(fact, at_ms)
+            case StageEnded():
+                self._end(fact, at_ms)
+            case StageShared(trial):
+                self._runs.metric(self._study, "saved_gpu_hours", self._saved.hours, at_ms, self._step)
+                self._runs.tag(self._trial(trial), "shares stages", "yes")
+            case StudyEnded(reason):
+                self._finish(reason, at_ms)
+            case _:
+                pass  # the rest of the ledger: bills say the same
+
+    def _begin(self, fact: StudyBegun, at_ms: int) -> None:
+        question = str(fact.spec.get("question", ""))
+        self._runs.ensure(self._study, self._study, None, at_ms, question)
+        for path, value in unchanging(fact.spec).items():
+            shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            self._runs.param(self._study, path, shown)
+        self._runs.tag(self._study, "state", "running")
+
+    def _opened(self, amount: DeviceTime, at_ms: int) -> None:
+        if self._runs.has(self._study):
+            self._runs.metric(self._study, "granted_gpu_hours", amount.hours, at_ms, self._step)
+
+    def _propose(self, fact: TrialProposed, at_ms: int) -> None:
+        key, recipe = self._trial(fact.trial), fact.recipe
+        self._runs.ensure(key, f"{fact.trial} {recipe.mix}"[:250], self._study, at_ms)
+        self._runs.param(key, "tasks", str(recipe.mix))
+        self._runs.param(key, "k", recipe.mix.count)
+        self._runs.param(key, "cap", recipe.mix.cap)
+        self._runs.param(key, "temperature", recipe.mix.temperature)
+        self._runs.param(key, "seed", recipe.seed)
+        self._runs.param(key, "model", recipe.model)
+        self._runs.tag(key, "role", fact.role)
+        self._runs.tag(key, "origin", fact.origin)
+        if fact.finalist:
+            self._runs.tag(key, "finalist", fact.finalist)
+
+    def _move(self, fact: TrialMoved, at_ms: int) -> None:
+        key = self._trial(fact.trial)
+        self._runs.tag(key, "state", fact.state)
+        self._runs.tag(key, "rung", fact.rung)
+        self._runs.tag(key, "reason", fact.reason)
+        self._runs.status(key, _TRIAL_STATUS[fact.state], at_ms)
+        if fact.score is None:
+            return
+        self._runs.metric(key, "score", fact.score, at_ms, self._step)
+        self._runs.metric(key, f"score/rung{fact.rung}", fact.score, at_ms, self._step)
+        best = self._state.best()
+        if best is not None:
+            score = best.scores[max(best.scores)]
+            self._runs.metric(self._study, "best_score", score, at_ms, self._step)
+            self._runs.tag(self._study, "best", f"{best.name}: {best.recipe.mix}")
+
+    def _start(self, fact: StageStarted, at_ms: int) -> None:
+        trial = self._trial(fact.trial)
+        key = f"{trial}/{fact.hold}"
+        self._runs.ensure(key, _stage_title(fact.config), trial, at_ms)
+        self._runs.param(key, "stage", fact.stage)
+        self._runs.param(key, "attempt", fact.attempt)
+        for name in ("task", "tokens", "half", "seed"):
+            if hasattr(fact.config, name):
+                self._runs.param(key, name, getattr(fact.config, name))
+        self._runs.metric(key, "expected_s", fact.expected_ms / 1000, at_ms, self._step)
+        self._runs.status(self._study, RUNNING)
+        self._runs.tag(self._study, "state", "running")
+
+    def _end(self, fact: StageEnded, at_ms: int) -> None:
+        trial, found = self._trial(fact.trial), fact.measurement
+        key = f"{trial}/{found.hold}"
+        for name, value in _numbers(found.bill, found.facts, found.rates):
+            self._runs.metric(key, name, value, at_ms, self._step)
+        for cell in found.scores:
+            for run in (key, trial):
+                self._runs.metric(
+                    run, f"score/{cell.task}/{cell.language}", cell.value, at_ms, self._step
+                )
+        hours = self._spent_by_trial[fact.trial].hours
+        self._runs.metric(key, "gpu_hours", found.bill.total.hours, at_ms, self._step)
+        self._runs.metric(trial, "gpu_hours", hours, at_ms, self._step)
+        self._runs.metric(self._study, "gpu_hours", self._spent.hours, at_ms, self._step)
+        self._runs.tag(key, "outcome", found.outcome)
+        if found.error:
+            self._runs.tag(key, "error", found.error)
+        self._runs.status(key, _STAGE_STATUS[found.outcome], at_ms)
+
+    def _finish(self, reason: str, at_ms: int) -> None:
+        self._runs.tag(self._study, "state", "ended")
+        self._runs.tag(self._study, "reason", reason)
+        for trial in self._state.trials.values():
+            self._runs.status(self._trial(trial.name), _last_status(trial), at_ms)
+        self._runs.status(self._study, "FINISHED", at_ms)
+
+
+def _artifacts(url: str, store: str | Path) -> str | None:
+    """Where files of runs lie: inside the store, or where a server says."""
+    if url.startswith(("http:", "https:")):
+        return None
+    place = str(store)
+    return f"{place}/mlflow" if "://" in place else (Path(place).absolute() / "mlflow").as_uri()
+
+
+def _last_status(trial: Trial) -> str:
+    """The status of a trial's run once its study has ended: a paused one is over too."""
+    status = _TRIAL_STATUS[trial.state]
+    if trial.state is TrialState.PAUSED:
+        return "FINISHED"
+    return "KILLED" if status == RUNNING else status
+
+
+def _stage_title(stage: Stage) -> str:
+    """A stage in a few words: ``target xnli``, ``intermediate 1,000,000 tokens``."""
+    if isinstance(stage, TargetStage | EvaluateStage):
+        return f"{stage.kind} {stage.task}"
+    return f"{stage.kind} {stage.tokens:,} tokens"
+
+
+def _numbers(
+    bill: Bill, facts: Mapping[str, float], rates: Mapping[str, float]
+) -> Iterable[tuple[str, float]]:
+    yield from ((f"bill/{purpose}_s", amount.ms / 1000) for purpose, amount in bill.items())
+    yield from ((f"fact/{name}", value) for name, value in facts.items())
+    yield from ((f"rate/{task}", value) for task, value in rates.items())
+
+
+def _ms(line: Line) -> int:
+    return round(line.at.timestamp() * 1000)
+
+
+def _now_ms() -> int:
+    return round(time.time() * 1000)

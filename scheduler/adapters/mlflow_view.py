@@ -1,0 +1,57 @@
+"""MLflow in a thread of its own, fed by a queue: a driver never waits for it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from mlflow.exceptions import MlflowException
+
+from scheduler.adapters.mlflow_tracker import MlflowTracker
+
+
+class MlflowView:
+    """An ``MlflowTracker`` in a thread of its own, fed by a queue.
+
+    MLflow is only a view, so a tracking server that breaks does not break the study: the view stops
+    and ``failure`` says why. The next run of the study shows what is missing.
+
+    Attributes:
+        failure: why the view stopped early, None while it is well.
+    """
+
+    def __init__(self, url: str, store_folder: str | Path, study_name: str) -> None:
+        self.failure: str | None = None
+        self._where = (url, store_folder, study_name)
+        self._queue: queue.SimpleQueue[tuple[str, tuple[object, ...]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="mlflow-view", daemon=True)
+        self._thread.start()
+
+    def catch_up(self, facts: Iterable[object]) -> None:
+        """Show a journal from its first fact on, soon."""
+        self._queue.put(("catch_up", (tuple(facts),)))
+
+    def show(self, *facts: object) -> None:
+        """Show the facts that follow, soon."""
+        self._queue.put(("show", facts))
+
+    def attach(self, path: str | Path) -> None:
+        """Copy a file into the study's artifacts, soon."""
+        self._queue.put(("attach", (path,)))
+
+    def close(self) -> None:
+        """Show everything that waits, leave no run shown as running, and end the thread."""
+        self._queue.put(("close_orphans", ()))
+        self._queue.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            tracker = MlflowTracker(*self._where)
+            while (call := self._queue.get()) is not None:
+                name, arguments = call
+                getattr(tracker, name)(*arguments)
+        except (MlflowException, OSError) as error:
+            self.failure = f"MLflow at {self._where[0]} stopped showing this study: {error}"
