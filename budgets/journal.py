@@ -12,6 +12,7 @@ the table of drivers, and every append checks that number within its own transac
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -149,7 +150,7 @@ class SqlJournal:
             TypeError: one is not a fact this journal keeps.
         """
         if self._claim is None:
-            raise JournalError(f"{self._path}: opened for reading; open it with writer=True to append")
+            raise JournalError(f"{self._path}: opened for reading, or closed; open it with writer=True")
         at = self._now().isoformat()
         rows = [
             {"seq": seq, "recorded_at": at, "kind": kind, "payload": payload}
@@ -296,12 +297,11 @@ def _claim(path: Path, now: datetime) -> Claim:
 
 
 def _engine(path: Path, *, writer: bool) -> Engine:
-    mode = "rwc" if writer else "rw"  # even a reader needs "rw": it replays a killed driver's log
     settings = ("journal_mode=WAL", "synchronous=FULL") if writer else ("query_only=ON",)
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
-            f"file:{quote(str(path.absolute()))}?mode={mode}",
+            f"file:{quote(str(path.absolute()))}?{_mode(path, writer=writer)}",
             uri=True,
             timeout=5.0,
             isolation_level=None,  # we say BEGIN ourselves, see below
@@ -324,3 +324,11 @@ def _engine(path: Path, *, writer: bool) -> Engine:
     begin = "BEGIN IMMEDIATE" if writer else "BEGIN"  # the write lock before the first look, not after
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
+
+
+def _mode(path: Path, *, writer: bool) -> str:
+    if writer:
+        return "mode=rwc"
+    if os.access(path.parent, os.W_OK) or path.with_name(path.name + "-wal").exists():
+        return "mode=rw"  # even a reader replays a killed driver's log
+    return "mode=ro&immutable=1"  # an archive nobody writes, where SQLite could not make its files

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -78,6 +79,17 @@ def test_a_reader_creates_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_closed_journal_in_a_folder_that_may_not_be_written_can_be_read(path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(os, "access", lambda folder, mode: seen.append(folder))
+    with SqlJournal(path, [Noted]) as reader:
+        lines = reader.lines()
+        assert next(lines).fact == Opened(DeviceTime(100))
+        assert sorted(os.listdir(path.parent)) == ["journal.db", "journal.db.lock"]
+        assert len(list(lines)) == 2
+    assert set(seen) == {path.parent}
+
+
 def test_a_closed_journal_is_one_file_and_its_lock(path):
     assert sorted(os.listdir(path.parent)) == ["journal.db", "journal.db.lock"]
 
@@ -116,6 +128,26 @@ def test_a_driver_that_was_taken_over_writes_nothing(path):
                 stale.append(Noted("from the dead"))
             newer.append(Noted("c"))
             assert len(list(newer.lines())) == 4
+
+
+def test_an_append_waits_for_the_file_and_then_looks_who_may_write(path):
+    with SqlJournal(path, [Noted], writer=True) as stale:
+        other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("INSERT INTO drivers VALUES (9, 1, 'elsewhere', 'now')")
+        commit = threading.Timer(0.2, other.commit)
+        commit.start()
+        with pytest.raises(StaleDriverError, match="number 9 has taken over"):
+            stale.append(Noted("c"))
+        commit.join()
+        other.close()
+
+
+def test_a_closed_journal_takes_nothing(path):
+    journal = SqlJournal(path, [Noted], writer=True)
+    journal.close()
+    with pytest.raises(JournalError, match="opened for reading, or closed"):
+        journal.append(Noted("c"))
 
 
 def test_a_foreign_entry_stops_the_driver(path):
@@ -245,12 +277,10 @@ import os, sys, time
 from pathlib import Path
 from budgets.journal import SqlJournal
 journal = SqlJournal(Path(sys.argv[1]), writer=True)
-child = os.fork()
-if child == 0:
-    time.sleep(60)
-    os._exit(0)
-print(child, flush=True)
-os.kill(os.getpid(), 9)
+if os.fork() == 0:
+    print(os.getpid(), flush=True)
+    os.kill(os.getppid(), 9)
+time.sleep(60)
 """
 
 
