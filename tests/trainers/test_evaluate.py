@@ -5,11 +5,26 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_model import PAD_ID, WIDTH, tiny_encoder, tiny_task, tiny_tokenizer
+from transformers import AutoModel, AutoTokenizer
 
-from trainers.evaluate import DeadlinePassed, batch_rows, cell_score, records_table, score_cell
+from trainers.evaluate import (
+    DeadlinePassed,
+    batch_rows,
+    cell_score,
+    evaluate,
+    records_table,
+    score_cell,
+)
 from trainers.families import family
 from trainers.metrics import STATISTICS, value
+from trainers.models import MODELS
+from trainers.stage import EvaluateStage, Half, ModelRef
+from trainers.tasks import open_source
+from trainers.tasks.catalog import task as catalogue_task
 from trainers.tasks.spec import FamilyName
+from trainers.tasks.toy.catalog import TOY_TASKS
+from trainers.tasks.toy.source import ToySource
+from trainers.tasks.toy.tokenizer import build_tokenizer
 
 LABELS = ("O", "B-PER")
 CELLS = {
@@ -116,6 +131,92 @@ def test_the_score_can_be_had_again_from_the_table():
     sums = {name: sum(table[name].to_pylist()) for name in ("f1", "em")}
     again = value(task.metric, sums, table.num_rows)
     assert again == pytest.approx(cell_score(task, "sw", records).value)
+
+
+def evaluated(task, languages, encoder, tokenizer, source, model, cache_dir, until=never):
+    """What ``evaluate`` gives for eight examples a cell."""
+    stage = EvaluateStage(
+        model=ModelRef(model, ""),
+        parent=None,
+        task=task.name,
+        languages=languages,
+        half=Half.REPORT,
+        data=(),
+        max_examples=8,
+    )
+    return evaluate(
+        stage,
+        encoder,
+        family(task.family).make_head(encoder.config.hidden_size, task),
+        tokenizer=tokenizer,
+        entry=MODELS[model],
+        source=source,
+        cache_dir=cache_dir,
+        batch_tokens=2048,
+        device=torch.device("cpu"),
+        until=until,
+    )
+
+
+@pytest.mark.parametrize("task", TOY_TASKS, ids=lambda task: task.name)
+def test_every_toy_task_is_scored_in_its_languages(task, tmp_path):
+    tokenizer = build_tokenizer()
+    encoder = tiny_encoder(n_vocabulary=len(tokenizer))
+    languages = task.score_languages[:2]
+    scores, records = evaluated(
+        task, languages, encoder, tokenizer, ToySource(seed=1), "toy-tiny", tmp_path
+    )
+    assert tuple(score.language for score in scores) == languages
+    assert records.column_names == ["language", "example", *STATISTICS[task.metric]]
+    assert records.num_rows == 8 * len(languages)
+    assert len({(row["language"], row["example"]) for row in records.to_pylist()}) == len(records)
+    assert all(0 <= score.value <= 100 and score.n_examples == 8 for score in scores)
+
+
+def test_a_lease_that_is_over_scores_nothing(tmp_path):
+    tokenizer = build_tokenizer()
+    encoder = tiny_encoder(n_vocabulary=len(tokenizer))
+    with pytest.raises(DeadlinePassed):
+        evaluated(
+            TOY_TASKS[0],
+            TOY_TASKS[0].score_languages[:1],
+            encoder,
+            tokenizer,
+            ToySource(seed=1),
+            "toy-tiny",
+            tmp_path,
+            until=lambda: True,
+        )
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [
+        ("mnli", "en"),
+        ("hellaswag", "en"),
+        ("commonsenseqa", "en"),
+        ("cosmosqa", "en"),
+        ("squad_v2", "en"),
+        ("xquad", "th"),
+        ("udpos", "te"),
+        ("panx", "my"),
+        ("xnli", "ur"),
+        ("tatoeba", "sw"),
+    ],
+)
+def test_real_tasks_are_scored_with_a_real_encoder(mirror, name, language, tmp_path):
+    folder = f"{mirror}/models/mini-xlmr"
+    encoder = AutoModel.from_pretrained(folder, dtype=torch.float32, add_pooling_layer=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    task = catalogue_task(name)
+    (score,), records = evaluated(
+        task, (language,), encoder, tokenizer, open_source("mirror", mirror), "mini-xlmr", tmp_path
+    )
+    assert score.n_examples == records.num_rows == 8
+    assert 0 <= score.value <= 100
+    if name == "tatoeba":
+        assert score.value > 25
 
 
 @given(st.lists(st.integers(1, 600), max_size=200), st.integers(1, 2000))

@@ -55,11 +55,11 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def tiny_encoder(seed: int = 0) -> XLMRobertaModel:
-    """A random encoder of two layers, without dropout."""
+def tiny_encoder(seed: int = 0, n_vocabulary: int | None = None) -> XLMRobertaModel:
+    """A random encoder of two layers, without dropout, over the tiny tokenizer or as many pieces."""
     torch.manual_seed(seed)
     config = XLMRobertaConfig(
-        vocab_size=len(tiny_tokenizer()),
+        vocab_size=n_vocabulary or len(tiny_tokenizer()),
         hidden_size=WIDTH,
         num_hidden_layers=N_LAYERS,
         num_attention_heads=2,
