@@ -121,6 +121,9 @@ def load_tokenizer(
     from transformers import AutoTokenizer
 
     where = model_place(entry, source_kind, source_path)
+    if Path(where).is_dir() and not any((Path(where) / file).is_file() for file in _VOCABULARIES):
+        # from_pretrained would make up an empty tokenizer of the model's kind.
+        raise ModelError(f"{where} has no tokenizer: none of {', '.join(_VOCABULARIES)}. Put it there.")
     try:
         return AutoTokenizer.from_pretrained(
             where, revision=entry.revision if where == entry.hub_id and entry.revision else "main"
@@ -139,6 +142,8 @@ def save_encoder(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, f
         encoder.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
+
+_VOCABULARIES = ("tokenizer.json", "sentencepiece.bpe.model", "vocab.txt")
 
 # Encoders whose class takes add_pooling_layer; others have no pooler.
 _WITH_POOLER = frozenset({"bert", "xlm-roberta", "xlm-roberta-xl", "roberta", "rembert"})

@@ -1,0 +1,308 @@
+"""The loop trains the same weights whether or not it is stopped on the way.
+
+The golden loss curve is rewritten on purpose only: REWRITE_GOLDEN=1 pytest tests/trainers/test_loop.py
+"""
+
+import json
+import os
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import Dataset
+from tiny_model import PAD_ID, WIDTH, tiny_encoder, tiny_task, tiny_tokenizer
+
+from trainers.batches import TaskBatches
+from trainers.families import family
+from trainers.loop import Course, Leg, Losses, SaveRhythm, Training, train
+from trainers.schedule import branch, trunk
+from trainers.stage import Optimisation, Outcome
+from trainers.state import Learner, Progress, Snapshot
+from trainers.tasks.spec import FamilyName
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "loss_curve.json"
+PAIR = tiny_task(FamilyName.PAIR, ("no", "yes"))
+MASKED = tiny_task(FamilyName.MASKED)
+OPTIMISATION = Optimisation(learning_rate=3e-3, batch_tokens=128)
+TRUNK = Leg(3_000, trunk(warmup_tokens=500))
+
+
+class HandClock:
+    time_s = 0.0
+
+    def now_s(self) -> float:
+        return self.time_s
+
+
+def sequences(generator, count):
+    return [[0, *generator.choices(range(5, 60), k=generator.randint(3, 20)), 2] for _ in range(count)]
+
+
+def features():
+    generator = random.Random(11)
+    pair, text = sequences(generator, 80), sequences(generator, 80)
+    return {
+        PAIR.name: Dataset.from_dict(
+            {
+                "input_ids": pair,
+                "n_tokens": [len(ids) for ids in pair],
+                "example": list(range(80)),
+                "label": [ids[1] % 2 for ids in pair],
+            }
+        ),
+        MASKED.name: Dataset.from_dict(
+            {
+                "input_ids": text,
+                "n_tokens": [len(ids) for ids in text],
+                "example": list(range(80)),
+                "text_from": [1] * 80,
+                "text_to": [len(ids) - 1 for ids in text],
+                "mask_id": [4] * 80,
+                "n_vocabulary": [len(tiny_tokenizer())] * 80,
+            }
+        ),
+    }
+
+
+FEATURES = features()
+
+
+def training(optimisation=OPTIMISATION, until=lambda: False, tasks=(PAIR, MASKED), seed=5):
+    courses = [
+        Course(
+            task.name,
+            1 / len(tasks),
+            family(task.family),
+            TaskBatches(
+                FEATURES[task.name],
+                batch_tokens=optimisation.batch_tokens // optimisation.accumulation,
+                seed=seed,
+                task=task.name,
+            ),
+        )
+        for task in tasks
+    ]
+    rhythm = SaveRhythm(HandClock(), lambda: None)
+    return Training(courses, optimisation, seed, "fp32", PAD_ID, until, rhythm)
+
+
+def learner(tasks=(PAIR, MASKED), dropout=0.1):
+    encoder = tiny_encoder()
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = dropout
+    return Learner(encoder, tasks, width=WIDTH, optimisation=OPTIMISATION, seed=5)
+
+
+def weights(a_learner):
+    return {name: parameter.detach().clone() for name, parameter in a_learner.named_parameters()}
+
+
+def assert_equal(left, right):
+    assert left.keys() == right.keys()
+    for name in left:
+        assert torch.equal(left[name], right[name]), name
+
+
+def stop_after(n_steps):
+    asked = iter(range(n_steps + 1))
+    return lambda: next(asked) >= n_steps
+
+
+def test_the_loss_curve_of_fifty_steps_is_the_golden_one():
+    losses, progress = Losses(), Progress()
+    outcome = train(
+        learner(), Leg(10**9, trunk(warmup_tokens=500)), training(until=stop_after(50)), progress, losses
+    )
+    assert outcome is Outcome.TRUNCATED
+    assert progress.step == len(losses.by_step) == 50
+    if os.environ.get("REWRITE_GOLDEN"):
+        GOLDEN.write_text(json.dumps([round(loss, 6) for loss in losses.by_step], indent=0) + "\n")
+    assert losses.by_step == pytest.approx(json.loads(GOLDEN.read_text()), abs=1e-4)
+
+
+@pytest.mark.parametrize("n_before", [1, 7, 20])
+def test_a_leg_stopped_after_any_step_and_continued_from_disk_gives_the_same_weights(n_before, tmp_path):
+    whole = learner()
+    whole_progress = Progress()
+    assert train(whole, TRUNK, training(), whole_progress, Losses()) is Outcome.DONE
+
+    first = learner()
+    progress = Progress()
+    stopped = training(until=stop_after(n_before))
+    assert train(first, TRUNK, stopped, progress, Losses()) is Outcome.TRUNCATED
+    Snapshot.of(first, progress).save(tmp_path)
+
+    second = learner()
+    progress = Snapshot.load(tmp_path).restore(second)
+    assert progress.step == n_before
+    assert train(second, TRUNK, training(), progress, Losses()) is Outcome.DONE
+    assert_equal(weights(second), weights(whole))
+    assert progress == whole_progress
+
+
+def test_a_trunk_goes_on_from_a_snapshot_as_if_no_branch_had_been_taken():
+    straight = learner()
+    progress = Progress()
+    for end_tokens in (1_000, 2_000):
+        train(straight, Leg(end_tokens, trunk(warmup_tokens=300)), training(), progress, Losses())
+
+    branched = learner()
+    progress = Progress()
+    train(branched, Leg(1_000, trunk(warmup_tokens=300)), training(), progress, Losses())
+    snapshot = Snapshot.of(branched, progress)
+    at_branch = weights(branched)
+    begin = progress.n_tokens
+    decay = Leg(begin + 300, branch(start_tokens=begin, branch_tokens=300))
+    train(branched, decay, training(), progress, Losses())
+    with pytest.raises(AssertionError):
+        assert_equal(weights(branched), at_branch)
+    progress = snapshot.restore(branched)
+    assert_equal(weights(branched), at_branch)
+    train(branched, Leg(2_000, trunk(warmup_tokens=0)), training(), progress, Losses())
+    assert_equal(weights(branched), weights(straight))
+
+
+def test_training_lowers_the_loss():
+    losses = Losses()
+    train(learner(), Leg(8_000, trunk(warmup_tokens=500)), training(tasks=(PAIR,)), Progress(), losses)
+    assert losses.final < 0.5 * losses.by_step[0]
+
+
+def test_a_loss_that_is_not_a_number_fails_the_leg_within_a_few_steps():
+    broken = learner()
+    with torch.no_grad():
+        broken.encoder.get_input_embeddings().weight.fill_(float("nan"))
+    progress = Progress()
+    assert (
+        train(broken, Leg(10**9, trunk(warmup_tokens=0)), training(), progress, Losses())
+        is Outcome.FAILED
+    )
+    assert progress.step <= 16
+
+
+def test_tokens_are_counted_without_padding_and_steps_by_task():
+    progress = Progress()
+    train(learner(), TRUNK, training(), progress, Losses())
+    assert TRUNK.end_tokens <= progress.n_tokens < TRUNK.end_tokens + OPTIMISATION.batch_tokens
+    assert progress.n_tokens < progress.n_padded < 1.3 * progress.n_tokens
+    assert sum(progress.steps_by_task.values()) == progress.step
+    assert set(progress.steps_by_task) == {PAIR.name, MASKED.name}
+
+
+def test_accumulation_takes_so_many_smaller_batches_for_one_step():
+    optimisation = Optimisation(learning_rate=1e-3, batch_tokens=128, accumulation=4)
+    progress = Progress()
+    train(
+        learner(),
+        Leg(10**9, trunk(warmup_tokens=0)),
+        training(optimisation, until=stop_after(2), tasks=(PAIR,)),
+        progress,
+        Losses(),
+    )
+    assert progress.step == 2
+    assert progress.positions[PAIR.name].index == 8
+    assert progress.n_padded <= 2 * 128
+
+
+def test_accumulated_gradients_are_the_mean_over_micro_batches():
+    """With equal micro-batches, four of them move the weights as one does."""
+    moved = []
+    same = Dataset.from_dict(
+        {"input_ids": [[0, 9, 8, 2]] * 4, "n_tokens": [4] * 4, "example": [0] * 4, "label": [1] * 4}
+    )
+    for accumulation in (1, 4):
+        optimisation = Optimisation(
+            learning_rate=1e-3, batch_tokens=4 * accumulation, accumulation=accumulation
+        )
+        batches = TaskBatches(same, batch_tokens=4, seed=0, task=PAIR.name)
+        course = Course(PAIR.name, 1.0, family(PAIR.family), batches)
+        rhythm = SaveRhythm(HandClock(), lambda: None)
+        setup = Training([course], optimisation, 5, "fp32", PAD_ID, stop_after(3), rhythm)
+        a_learner = learner(tasks=(PAIR,), dropout=0.0)
+        train(a_learner, Leg(10**9, trunk(warmup_tokens=0)), setup, Progress(), Losses())
+        moved.append(weights(a_learner))
+    for name in moved[0]:
+        torch.testing.assert_close(moved[0][name], moved[1][name], rtol=0, atol=2e-4)
+
+
+def test_a_large_gradient_is_clipped(monkeypatch):
+    norms = []
+    clip = torch.nn.utils.clip_grad_norm_
+
+    def watched(parameters, largest):
+        before = clip(parameters, largest)
+        after = torch.stack([p.grad.norm() for p in parameters if p.grad is not None]).norm()
+        norms.append((float(before), float(after)))
+        return before
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", watched)
+    optimisation = Optimisation(learning_rate=1e-3, batch_tokens=128, clip_norm=0.01)
+    train(
+        learner(),
+        Leg(10**9, trunk(warmup_tokens=0)),
+        training(optimisation, until=stop_after(3)),
+        Progress(),
+        Losses(),
+    )
+    assert all(before > 0.01 and after <= 0.01001 for before, after in norms)
+    assert len(norms) == 3
+
+
+def test_biases_and_layer_norms_have_no_weight_decay():
+    groups = learner().optimiser.param_groups
+    assert all(parameter.ndim > 1 for parameter in groups[0]["params"])
+    assert all(parameter.ndim <= 1 for parameter in groups[1]["params"])
+    assert (groups[0]["weight_decay"], groups[1]["weight_decay"]) == (0.01, 0.0)
+
+
+def test_half_precision_weights_are_refused():
+    half = learner()
+    half.encoder.half()
+    with pytest.raises(TypeError, match="float16"):
+        train(half, TRUNK, training(), Progress(), Losses())
+
+
+def test_nothing_inside_a_step_waits_for_the_device(monkeypatch):
+    def waits(self, *_):
+        raise AssertionError("a step read a value from the device")
+
+    a_learner, setup = learner(tasks=(PAIR,)), training(until=stop_after(3), tasks=(PAIR,))
+    losses = Losses()
+    with monkeypatch.context() as patch:
+        for name in ("item", "tolist", "cpu", "__float__", "__int__"):
+            patch.setattr(torch.Tensor, name, waits)
+        patch.setattr(Losses, "all_finite", lambda _: True)
+        train(a_learner, TRUNK, setup, Progress(), losses)
+    assert len(losses.waiting) == 3
+
+
+def test_a_snapshot_is_not_changed_by_later_steps():
+    a_learner = learner()
+    snapshot = Snapshot.of(a_learner, Progress())
+    before = {name: tensor.clone() for name, tensor in snapshot.tensors.items()}
+    train(a_learner, TRUNK, training(), Progress(), Losses())
+    assert_equal(snapshot.tensors, before)
+
+
+def test_heads_do_not_depend_on_what_else_is_trained():
+    alone, together = learner(tasks=(PAIR,)), learner(tasks=(MASKED, PAIR))
+    assert_equal(
+        dict(alone.heads[PAIR.name].named_parameters()),
+        dict(together.heads[PAIR.name].named_parameters()),
+    )
+
+
+def test_periodic_saves_keep_to_their_share_of_the_time():
+    clock, saved_at = HandClock(), []
+
+    def slow_save():
+        saved_at.append(clock.time_s)
+        clock.time_s += 10.0
+
+    rhythm = SaveRhythm(clock, slow_save)
+    for _ in range(600):
+        clock.time_s += 1.0
+        rhythm.beat()
+    assert saved_at == [60.0, 270.0, 480.0]

@@ -1,0 +1,390 @@
+"""A worker carries out every kind of stage, within its lease, and bills all of it."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_model import WORDS, tiny_encoder, tiny_tokenizer
+from transformers import XLMRobertaForMaskedLM
+
+from budgets.amount import DeviceTime
+from budgets.bill import Purpose
+from trainers.checkpoints import StageStore
+from trainers.encoder import model_revision
+from trainers.models import entry
+from trainers.stage import (
+    EvaluateStage,
+    Half,
+    IntermediateStage,
+    ModelRef,
+    Optimisation,
+    Order,
+    Outcome,
+    PretrainStage,
+    TargetStage,
+    TaskShare,
+    stage_name,
+)
+from trainers.tasks import open_source
+from trainers.tasks.catalog import task
+from trainers.worker import Worker, WorkerSettings
+
+OPTIMISATION = Optimisation(learning_rate=1e-3, batch_tokens=256)
+ENOUGH = DeviceTime(1_000_000)
+GRACE = DeviceTime(1_000)
+
+
+class TickingClock:
+    """A clock that moves a millisecond each time it is read."""
+
+    def __init__(self) -> None:
+        self.time_s = 0.0
+
+    def now_s(self) -> float:
+        self.time_s += 0.001
+        return self.time_s
+
+
+def _sentence(generator):
+    return " ".join(generator.choices(WORDS, k=generator.randint(3, 8)))
+
+
+def _write(folder: Path, name: str, columns: dict) -> None:
+    path = folder / "hub" / f"{name}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A mirror of a few tiny data sets and a random model in half precision."""
+    folder = tmp_path_factory.mktemp("mirror")
+    generator = random.Random(2)
+    first, second = ([_sentence(generator) for _ in range(60)] for _ in range(2))
+    labels = [number % 3 for number in range(60)]
+    _write(folder, "nyu-mll/glue/mnli/train", {"premise": first, "hypothesis": second, "label": labels})
+    _write(
+        folder,
+        "nyu-mll/glue/qqp/train",
+        {"question1": second, "question2": first, "label": [label % 2 for label in labels]},
+    )
+    words = ["entailment", "neutral", "contradiction"]
+    _write(
+        folder,
+        "google/xtreme/XNLI/validation",
+        {
+            "language": ["sw", "ur"] * 30,
+            "sentence1": first,
+            "sentence2": second,
+            "gold_label": [words[label] for label in labels],
+        },
+    )
+    _write(
+        folder,
+        "google/xtreme/tatoeba.swh/validation",
+        {"source_sentence": first, "target_sentence": second},
+    )
+    config = tiny_encoder().config
+    config.num_hidden_layers = entry("mini-xlmr").n_layers
+    model = folder / "models" / "mini-xlmr"
+    torch.manual_seed(0)
+    XLMRobertaForMaskedLM(config).half().save_pretrained(model)
+    tiny_tokenizer().save_pretrained(model)
+    return str(folder)
+
+
+@pytest.fixture
+def bench(place, tmp_path):
+    return Bench(place, tmp_path)
+
+
+class Bench:
+    """A worker on a fresh store, and the stages of the tiny mirror."""
+
+    def __init__(self, place, folder, kind="mirror", model="mini-xlmr"):
+        self.kind, self.place, self.folder = kind, place, folder
+        self.source = open_source(kind, place)
+        self.model = ModelRef(model, model_revision(entry(model), kind, place))
+        self.store = StageStore(str(folder / "runs"))
+        self.worker = self.new_worker()
+
+    def new_worker(self, clock=None):
+        cache = str(self.folder / "cache")
+        settings = WorkerSettings(str(self.folder / "runs"), self.kind, self.place, "cpu", 1, cache)
+        return Worker(settings, clock or TickingClock())
+
+    def run(self, stage, limit=ENOUGH, worker=None):
+        order = Order(f"hold of {stage_name(stage)}", stage, 1, limit, GRACE)
+        return (worker or self.worker).run(order)
+
+    def data(self, name):
+        return tuple(
+            self.source.identity(split, language)
+            for split in task(name).train
+            for language in split.languages
+        )
+
+    def intermediate(self, tokens, continues=None, before=0, optimisation=OPTIMISATION):
+        shares = tuple(TaskShare(name, 0.5, self.data(name)) for name in ("mnli", "qqp"))
+        parent = stage_name(continues) if continues else None
+        return IntermediateStage(self.model, None, parent, shares, before, tokens, optimisation, 3)
+
+    def target(self, parent=None, tokens=1_500, name="xnli"):
+        above = stage_name(parent) if parent else None
+        return TargetStage(self.model, above, name, self.data(name), tokens, OPTIMISATION, 3)
+
+    def evaluation(self, parent, name="xnli", languages=("sw", "ur")):
+        above = stage_name(parent) if parent else None
+        return EvaluateStage(self.model, above, name, languages, Half.SEARCH, ())
+
+    def tensors(self, stage, file="model.safetensors"):
+        return load_file(self.store.open(stage_name(stage), thorough=True) / file)
+
+
+def assert_same(left, right):
+    assert left.keys() == right.keys()
+    for name in left:
+        assert torch.equal(left[name], right[name]), name
+
+
+def test_a_chain_of_stages_ends_in_scores_and_every_bill_covers_its_lease(bench):
+    clock = TickingClock()
+    worker = bench.new_worker(clock)
+    intermediate = bench.intermediate(2_000)
+    target = bench.target(intermediate)
+    evaluation = bench.evaluation(target)
+    for stage in (intermediate, target, evaluation):
+        started_s = clock.time_s
+        measurement = bench.run(stage, worker=worker)
+        assert measurement.outcome is Outcome.DONE, measurement.error
+        assert measurement.stage == stage_name(stage)
+        lease_ms = (clock.time_s - started_s) * 1000
+        assert lease_ms - 2 <= measurement.bill.total.ms <= lease_ms
+        assert bench.store.has(stage_name(stage))
+    assert [(cell.task, cell.language, cell.metric) for cell in measurement.scores] == [
+        ("xnli", "sw", "accuracy"),
+        ("xnli", "ur", "accuracy"),
+    ]
+    assert all(0 <= cell.value <= 100 and cell.n_examples > 5 for cell in measurement.scores)
+    records = pq.read_table(bench.store.open(stage_name(evaluation)) / "records.parquet")
+    assert records.num_rows == sum(cell.n_examples for cell in measurement.scores)
+
+
+def test_a_training_stage_says_how_it_went(bench):
+    measurement = bench.run(bench.intermediate(2_000))
+    # 2 000 tokens of trunk and 200 of branch, each ended by the step that reached it.
+    assert 2_200 <= measurement.n_tokens < 2_200 + 2 * OPTIMISATION.batch_tokens
+    assert set(measurement.facts) == {
+        "final_loss",
+        "padding_share",
+        "tokens_per_s",
+        "peak_rss_bytes",
+    }
+    assert 0 < measurement.facts["padding_share"] < 0.5
+    assert measurement.facts["peak_rss_bytes"] > 1e7
+    assert sum(measurement.rates.values()) == pytest.approx(1.0)
+    assert set(measurement.rates) == {"mnli", "qqp"}
+    assert {Purpose.LOAD, Purpose.TRAIN, Purpose.SAVE} <= set(measurement.bill.amounts)
+
+
+def test_a_trunk_that_is_continued_equals_one_long_run(bench):
+    short = bench.intermediate(1_500)
+    longer = bench.intermediate(3_000, continues=short, before=1_500)
+    # Warm-up happens once per chain, over a share of its first stage: the same number of tokens.
+    half = replace(OPTIMISATION, warmup_share=OPTIMISATION.warmup_share / 2)
+    at_once = bench.intermediate(3_000, optimisation=half)
+    for stage in (short, longer, at_once):
+        assert bench.run(stage, worker=bench.new_worker()).outcome is Outcome.DONE
+    for file in ("trunk/state.safetensors", "model.safetensors", "heads.safetensors"):
+        assert_same(bench.tensors(longer, file), bench.tensors(at_once, file))
+    progress = [
+        (bench.store.open(stage_name(stage)) / "trunk" / "progress.json").read_text()
+        for stage in (longer, at_once)
+    ]
+    assert progress[0] == progress[1]
+
+
+def test_the_model_of_an_intermediate_stage_is_the_end_of_its_branch_not_its_trunk(bench):
+    stage = bench.intermediate(1_500)
+    bench.run(stage)
+    trunk = bench.tensors(stage, "trunk/state.safetensors")
+    model = bench.tensors(stage)
+    assert any(not torch.equal(trunk[f"weight/encoder.{name}"], model[name]) for name in model)
+
+
+def leases_until_done(bench, stage, limit):
+    """Measurements of one lease after another, each on a new process' worker."""
+    measurements = []
+    while len(measurements) < 200:
+        measurements.append(bench.run(stage, limit, worker=bench.new_worker()))
+        assert measurements[-1].outcome in {Outcome.DONE, Outcome.TRUNCATED}, measurements[-1].error
+        if measurements[-1].outcome is Outcome.DONE:
+            return measurements
+    raise AssertionError("it never ends")
+
+
+@pytest.mark.parametrize("kind", ["intermediate", "target"])
+def test_a_stage_cut_into_many_leases_equals_one_that_ran_through(bench, place, tmp_path, kind):
+    stage = getattr(bench, kind)(tokens=3_000)
+    whole = bench.run(stage)
+    other = Bench(place, tmp_path / "other")
+    # The clock ticks a few times per step, so 12 ms before the grace is a step or two.
+    measurements = leases_until_done(other, stage, GRACE + DeviceTime(12))
+    assert len(measurements) > 2
+    assert sum(measurement.n_tokens for measurement in measurements) == whole.n_tokens
+    assert measurements[-1].rates == whole.rates
+    assert not other.store.has(f"{stage_name(stage)}.partial")
+    for file in ("model.safetensors", "heads.safetensors"):
+        assert_same(other.tensors(stage, file), bench.tensors(stage, file))
+    if kind == "intermediate":
+        assert_same(
+            other.tensors(stage, "trunk/state.safetensors"),
+            bench.tensors(stage, "trunk/state.safetensors"),
+        )
+
+
+def test_only_the_encoder_crosses_to_a_target_and_in_float32(bench):
+    intermediate = bench.intermediate(1_500)
+    bench.run(intermediate)
+    parents = bench.tensors(intermediate)
+    assert {tensor.dtype for tensor in parents.values()} == {torch.float32}
+    target = bench.target(intermediate, tokens=300)
+    still = replace(target, optimisation=replace(OPTIMISATION, learning_rate=0.0))
+    bench.run(still, worker=bench.new_worker())
+    assert_same(bench.tensors(still), parents)
+    assert {key.partition(".")[0] for key in bench.tensors(still, "heads.safetensors")} == {"xnli"}
+
+
+def test_an_evaluation_right_after_its_target_reads_nothing_and_scores_as_a_cold_one(bench, monkeypatch):
+    target = bench.target()
+    bench.run(target)
+    cold = bench.run(replace(bench.evaluation(target), max_examples=30), worker=bench.new_worker())
+
+    def read(*_, **__):
+        raise AssertionError("weights were read again")
+
+    monkeypatch.setattr("trainers.warm.load_encoder", read)
+    monkeypatch.setattr("trainers.warm.load_file", read)
+    warm = bench.run(bench.evaluation(target))
+    assert warm.outcome is Outcome.DONE
+    assert warm.scores == cold.scores
+
+
+def test_going_back_to_the_published_model_gives_its_weights_again(bench):
+    first, second = bench.target(tokens=300), replace(bench.target(tokens=300), seed=4)
+    warm = bench.new_worker()
+    for stage in (first, second):
+        bench.run(stage, worker=warm)
+    cold = Bench(bench.place, bench.folder / "cold")
+    cold.run(second)
+    assert_same(bench.tensors(second), cold.tensors(second))
+
+
+def test_retrieval_is_scored_on_a_published_model_and_on_an_intermediate_one(bench):
+    intermediate = bench.intermediate(1_500)
+    bench.run(intermediate)
+    for parent in (None, intermediate):
+        measurement = bench.run(bench.evaluation(parent, "tatoeba", ("sw",)))
+        assert measurement.outcome is Outcome.DONE, measurement.error
+        assert measurement.scores[0].metric == "accuracy_at_1"
+
+
+def test_a_stage_that_is_already_there_costs_no_training(bench):
+    target = bench.target()
+    bench.run(target)
+    evaluation = bench.evaluation(target)
+    first = bench.run(evaluation)
+    again = bench.run(evaluation, worker=bench.new_worker())
+    assert again.outcome is Outcome.DONE
+    assert again.scores == first.scores
+    assert Purpose.EVALUATE not in again.bill.amounts
+    assert bench.run(target, worker=bench.new_worker()).n_tokens == 0
+
+
+def test_an_evaluation_past_its_deadline_is_truncated_and_leaves_nothing(bench):
+    target = bench.target(tokens=300)
+    bench.run(target)
+    evaluation = bench.evaluation(target)
+    measurement = bench.run(evaluation, limit=GRACE)
+    assert measurement.outcome is Outcome.TRUNCATED
+    assert not bench.store.has(stage_name(evaluation))
+
+
+def test_data_that_changed_since_the_plan_fails_the_stage_and_is_billed(bench):
+    target = bench.target()
+    stale = replace(target, data=tuple(replace(data, revision="other") for data in target.data))
+    measurement = bench.run(stale)
+    assert measurement.outcome is Outcome.FAILED
+    assert measurement.error.startswith("MalformedDataError: the stage was planned with")
+    assert "\n" not in measurement.error
+    assert measurement.bill.total
+    assert not bench.store.has(stage_name(stale))
+
+
+def test_a_missing_parent_and_a_missing_head_fail_the_stage(bench):
+    missing = bench.run(replace(bench.target(), parent="0" * 16))
+    assert (missing.outcome, missing.error[:11]) == (Outcome.FAILED, "StoreError:")
+    headless = bench.run(bench.evaluation(None))
+    assert (headless.outcome, headless.error[:11]) == (Outcome.FAILED, "ModelError:")
+
+
+def test_a_worker_goes_on_after_a_failure(bench):
+    bench.run(replace(bench.target(), parent="0" * 16))
+    assert bench.run(bench.target(tokens=300)).outcome is Outcome.DONE
+
+
+def test_a_diverging_stage_fails_and_leaves_nothing(bench):
+    wild = replace(bench.target(), optimisation=replace(OPTIMISATION, learning_rate=1e38))
+    measurement = bench.run(wild)
+    assert measurement.outcome is Outcome.FAILED
+    assert "not a finite number" in measurement.error
+    assert not bench.store.has(stage_name(wild))
+    assert not bench.store.has(f"{stage_name(wild)}.partial")
+
+
+def test_a_device_out_of_memory_fails_the_stage_and_a_bug_is_raised(bench, monkeypatch):
+    def raising(error):
+        def train(*_):
+            raise error
+
+        return train
+
+    monkeypatch.setattr("trainers.training.train", raising(torch.OutOfMemoryError("2 GiB wanted")))
+    measurement = bench.run(bench.target())
+    assert measurement.outcome is Outcome.FAILED
+    assert "out of memory (2 GiB wanted)" in measurement.error
+    monkeypatch.setattr("trainers.training.train", raising(RuntimeError("shapes do not match")))
+    with pytest.raises(RuntimeError, match="shapes"):
+        bench.run(bench.target())
+
+
+def test_the_toy_encoder_is_pretrained_from_nothing_and_fine_tuned(tmp_path):
+    bench = Bench(None, tmp_path, "toy", "toy-tiny")
+    text = TaskShare("toy_text", 1.0, bench.data("toy_text")[:1])
+    pretrain = PretrainStage(bench.model, (text,), 3_000, OPTIMISATION, 1)
+    measurement = bench.run(pretrain)
+    assert measurement.outcome is Outcome.DONE, measurement.error
+    target = replace(bench.target(name="toy_xnli", tokens=600), parent=stage_name(pretrain))
+    assert bench.run(target).outcome is Outcome.DONE
+    orphan = bench.run(bench.target(name="toy_xnli"))
+    assert (orphan.outcome, orphan.error[:11]) == (Outcome.FAILED, "ModelError:")
+
+
+@pytest.mark.mirror
+def test_real_data_and_a_real_encoder_go_through_all_stages(mirror, tmp_path):
+    bench = Bench(mirror, tmp_path)
+    shares = (TaskShare("anli", 1.0, bench.data("anli")),)
+    intermediate = IntermediateStage(bench.model, None, None, shares, 0, 600, OPTIMISATION, 1)
+    target = bench.target(intermediate, tokens=600, name="panx")
+    evaluation = replace(bench.evaluation(target, "panx", ("yo", "ta")), max_examples=20)
+    retrieval = replace(bench.evaluation(None, "tatoeba", ("sw",)), max_examples=50)
+    for stage in (intermediate, target, evaluation, retrieval):
+        measurement = bench.run(stage)
+        assert measurement.outcome is Outcome.DONE, measurement.error
+    # A random encoder finds 2 % of 50 sentences; this one was really loaded.
+    assert measurement.scores[0].value > 8
