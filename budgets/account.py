@@ -13,7 +13,7 @@ from budgets.ledger import Balance, Entry, apply
 
 
 class Account:
-    """What a study may spend, has set aside, and has spent."""
+    """What a study may spend, has set aside, and has spent. Booked from one thread."""
 
     def __init__(self, journal: Journal) -> None:
         """Open the account: the balance is the replay of the journal.

@@ -39,7 +39,7 @@ _LATEST = 64
 _PRIOR_WEIGHT = 0.5
 _FACTOR_FLOOR = 1.25
 _FACTOR_UNSEEN = 2.5
-_MARGIN_MS = 1500
+_MARGIN = DeviceTime(1500)
 _COVERAGE = 0.95
 _LINE_NEEDS = 4
 _LINE_SPREAD = 2
@@ -133,9 +133,8 @@ class Forecast:
             seen, line = self._seen.get(work.key, ()), self._lines.get(work.key)
             self._fits[work.key] = _fitted(seen, line, shared)
         fit = self._fits[work.key]
-        expected_ms = fit.expected_ms(work.n_units, work.prior_ms)
-        upper_ms = max(fit.factor * expected_ms, expected_ms + _MARGIN_MS)
-        return Estimate(DeviceTime(math.ceil(expected_ms)), DeviceTime(math.ceil(upper_ms)))
+        expected = DeviceTime(math.ceil(fit.expected_ms(work.n_units, work.prior_ms)))
+        return Estimate(expected, max(expected.scaled(fit.factor), expected + _MARGIN))
 
 
 def _fitted(seen: Sequence[_Seen], line: tuple[float, float] | None, shared: float) -> _Fit:

@@ -29,7 +29,7 @@ def test_the_bound_is_above_what_is_expected_and_neither_is_zero(bills, work):
     estimate = taught(bills).estimate(work)
     assert estimate.expected.ms >= 1
     assert estimate.upper.ms >= estimate.expected.ms + 1500
-    assert estimate.upper.ms >= 1.25 * (estimate.expected.ms - 1)
+    assert estimate.upper >= estimate.expected.scaled(1.25)
 
 
 @given(bills, works, st.integers(0, 10**9), st.integers(0, 10**9))
