@@ -166,7 +166,7 @@ def test_a_trunk_goes_on_from_a_snapshot_as_if_no_branch_had_been_taken():
 
 def test_training_lowers_the_loss():
     losses = Losses()
-    train(learner(), Leg(8_000, trunk(warmup_tokens=500)), training(tasks=(PAIR,)), Progress(), losses)
+    train(learner(), Leg(16_000, trunk(warmup_tokens=500)), training(tasks=(PAIR,)), Progress(), losses)
     assert losses.final < 0.5 * losses.by_step[0]
 
 
