@@ -1,0 +1,1 @@
+"""The quick start, the studies, and the reports made from their records alone."""

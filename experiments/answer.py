@@ -1,0 +1,223 @@
+"""The answer of a study: the control against its finalists, with intervals.
+
+Finalists were repeated over seeds and scored on examples that the search never saw. Where no final
+has run yet, the best searched trials stand in, and every sentence says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from statistics import fmean
+
+import numpy as np
+
+from experiments.load import Study
+from experiments.samples import Samples, read_samples
+from experiments.stats import (
+    Array,
+    CellSample,
+    Interval,
+    Replicates,
+    difference_intervals,
+    holm,
+    resample,
+    score_intervals,
+)
+from experiments.trials import Cell, Standing, is_control, standings
+from scheduler.trial import Role, Trial
+from trainers.stage import Half
+from trainers.tasks.spec import Metric
+
+LEVEL = 0.05
+_STAND_INS = 3  # searched trials compared with the control while there are no finals
+
+SCORE, WITHOUT_RETRIEVAL = "score", "without retrieval"
+
+
+class Verdict(StrEnum):
+    """What the comparison showed."""
+
+    GAIN = "gain"
+    NOT_SHOWN = "not shown"
+    CONTROL_BEST = "control best"
+    NOTHING = "nothing to compare"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """The control or a finalist, over its seeds.
+
+    Attributes:
+        trial: the searched trial it repeats.
+        rung: highest it was trained to.
+        seeds: of its runs.
+        score: mean over seeds, points, from the journal.
+        cells: mean over seeds of each cell, points, from the journal.
+        scores: functional -> interval of the score; empty where there are no records.
+        gains: functional -> interval of the difference to the control; functionals are ``score``,
+            ``without retrieval``, ``language xx`` and ``task name``.
+        adjusted_p: of the score's gain, by Holm over all arms compared.
+    """
+
+    trial: Trial
+    rung: int
+    seeds: tuple[int, ...]
+    score: float
+    cells: Mapping[Cell, float]
+    scores: Mapping[str, Interval] = field(default_factory=dict)
+    gains: Mapping[str, Interval] = field(default_factory=dict)
+    adjusted_p: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the study found.
+
+    Attributes:
+        half: whose examples it stands on.
+        final: whether finals were run; otherwise searched trials stand in.
+        arms: best first, without the control.
+        left_out: cell -> why it is in no interval.
+        errors: records that contradict the journal.
+    """
+
+    verdict: Verdict
+    half: Half
+    final: bool
+    control: Arm | None = None
+    arms: tuple[Arm, ...] = ()
+    left_out: Mapping[Cell, str] = field(default_factory=dict)
+    errors: tuple[str, ...] = ()
+    n_cells: int = 0
+
+    @property
+    def best(self) -> Arm | None:
+        """The finalist with the highest score."""
+        return self.arms[0] if self.arms else None
+
+
+def answer_of(study: Study) -> Answer:
+    """Compare the control with the finalists, or with the best of the search."""
+    runs, final = _runs(study)
+    half = Half.REPORT if final else Half.SEARCH
+    by_arm: dict[str, list[Standing]] = {}
+    for run in runs:
+        by_arm.setdefault(_arm_name(run), []).append(run)
+    bare = {name: _bare_arm(study, name, of_arm) for name, of_arm in by_arm.items()}
+    control = next((arm for arm in bare.values() if is_control(arm.trial)), None)
+    if control is None or len(bare) < 2:
+        return Answer(Verdict.NOTHING, half, final, control)
+    samples = read_samples(study.store, runs)
+    arms = _with_intervals(bare, control.trial.name, samples, runs, study.spec.seed)
+    control = arms.pop(control.trial.name)
+    ranked = tuple(sorted(arms.values(), key=lambda arm: -arm.score))
+    return Answer(
+        verdict=_verdict(control, ranked),
+        half=half,
+        final=final,
+        control=control,
+        arms=ranked,
+        left_out=samples.left_out,
+        errors=tuple(samples.errors),
+        n_cells=len(samples.cells),
+    )
+
+
+def _runs(study: Study) -> tuple[list[Standing], bool]:
+    """Runs to compare, and whether they are finals: one per arm and seed, at its highest rung."""
+    finals = [s for s in _highest(standings(study, Half.REPORT)) if s.trial.role is Role.FINAL]
+    arms = {_arm_name(run) for run in finals}
+    if len(arms) > 1 and any(is_control(run.trial) for run in finals):
+        return finals, True
+    searched = [s for s in _highest(standings(study, Half.SEARCH)) if s.trial.role is not Role.FINAL]
+    control = [s for s in searched if is_control(s.trial)]
+    mixes = [s for s in searched if not is_control(s.trial)]
+    mixes.sort(key=lambda s: (-s.rung, -s.score))
+    return control[:1] + mixes[:_STAND_INS], False
+
+
+def _highest(found: Sequence[Standing]) -> list[Standing]:
+    top: dict[str, Standing] = {}
+    for one in found:
+        if one.trial.name not in top or one.rung > top[one.trial.name].rung:
+            top[one.trial.name] = one
+    return list(top.values())
+
+
+def _arm_name(run: Standing) -> str:
+    return run.trial.finalist or run.trial.name
+
+
+def _bare_arm(study: Study, name: str, runs: list[Standing]) -> Arm:
+    """An arm without intervals: means over seeds, from the journal."""
+    cells = {cell for run in runs for cell in run.cells}
+    means = {cell: fmean(r.cells[cell].value for r in runs if cell in r.cells) for cell in sorted(cells)}
+    seeds = tuple(sorted(run.trial.recipe.seed for run in runs))
+    return Arm(study.state.trials[name], runs[0].rung, seeds, fmean(run.score for run in runs), means)
+
+
+def _with_intervals(
+    bare: Mapping[str, Arm], control: str, samples: Samples, runs: Sequence[Standing], seed: int
+) -> dict[str, Arm]:
+    """The arms with their intervals, as far as there are records."""
+    if not samples.cells:
+        return dict(bare)
+    named = functionals(samples.cells)
+    weights_FC = np.stack(list(named.values()))
+    replicates = resample(samples.cells, [(_arm_name(r), r.trial.recipe.seed) for r in runs], seed=seed)
+    gains = {
+        name: _labelled(named, difference_intervals(replicates, name, control, weights_FC))
+        for name in bare
+        if name != control
+    }
+    adjusted = holm({name: of_arm[SCORE].p_value or 0.0 for name, of_arm in gains.items()})
+    return {
+        name: Arm(
+            *(arm.trial, arm.rung, arm.seeds, arm.score, arm.cells),
+            scores=_scores(replicates, name, named, weights_FC),
+            gains=gains.get(name, {}),
+            adjusted_p=adjusted.get(name),
+        )
+        for name, arm in bare.items()
+    }
+
+
+def _scores(
+    replicates: Replicates, arm: str, named: Mapping[str, Array], weights_FC: Array
+) -> dict[str, Interval]:
+    return _labelled(named, score_intervals(replicates, arm, weights_FC))
+
+
+def _labelled(named: Mapping[str, Array], intervals: list[Interval]) -> dict[str, Interval]:
+    return dict(zip(named, intervals, strict=True))
+
+
+def functionals(cells: Sequence[CellSample]) -> dict[str, Array]:
+    """Weights of cells for the score, without retrieval, per language and per task."""
+    tasks = [cell.task for cell in cells]
+    retrieval = {c.task for c in cells if c.metric is Metric.ACCURACY_AT_1}
+    rows = {SCORE: _mean_of_means(tasks, set(tasks))}
+    if retrieval and retrieval != set(tasks):
+        rows[WITHOUT_RETRIEVAL] = _mean_of_means(tasks, set(tasks) - retrieval)
+    for language in dict.fromkeys(cell.language for cell in cells):
+        chosen = np.array([cell.language == language for cell in cells], dtype=np.float64)
+        rows[f"language {language}"] = chosen / chosen.sum()
+    for task in dict.fromkeys(tasks):
+        rows[f"task {task}"] = _mean_of_means(tasks, {task})
+    return rows
+
+
+def _mean_of_means(tasks: Sequence[str], counted: set[str]) -> Array:
+    return np.array([1 / (len(counted) * tasks.count(t)) if t in counted else 0.0 for t in tasks])
+
+
+def _verdict(control: Arm, arms: tuple[Arm, ...]) -> Verdict:
+    best = arms[0]
+    if best.score <= control.score:
+        return Verdict.CONTROL_BEST
+    gain = best.gains.get(SCORE)
+    if gain is None or gain.low <= 0 or (best.adjusted_p or 0.0) > LEVEL:
+        return Verdict.NOT_SHOWN
+    return Verdict.GAIN

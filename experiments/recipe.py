@@ -1,0 +1,53 @@
+"""The recommended recipe, as a spec that ``interlude run`` takes."""
+
+from __future__ import annotations
+
+import yaml
+
+from experiments.answer import Answer, Arm, Verdict
+from experiments.load import Study
+from experiments.wording import mix_name, tokens
+
+
+def recommended(answer: Answer) -> Arm | None:
+    """The arm to use: the best mix if its gain was shown, otherwise none at all, which is cheaper."""
+    return answer.best if answer.verdict is Verdict.GAIN else answer.control
+
+
+def why(answer: Answer) -> str:
+    """Why this recipe, in one sentence."""
+    arm = recommended(answer)
+    if arm is None:
+        return "There is nothing to recommend yet."
+    if answer.verdict is Verdict.GAIN:
+        sure = "" if answer.final else " Provisional: no finals were run."
+        return f"The best finalist: {mix_name(arm.trial.recipe.mix)}.{sure}"
+    return "Without intermediate task: it is the cheapest recipe, and no other was shown to be better."
+
+
+def recipe_yaml(study: Study, answer: Answer) -> str:
+    """The study's spec with the mix, its mixing and its rungs fixed; empty if there is none."""
+    arm = recommended(answer)
+    if arm is None:
+        return ""
+    spec = study.spec.model_dump(mode="json", exclude_none=True)
+    mix, part = arm.trial.recipe.mix, spec["intermediate"]
+    spec["name"] = f"{spec['name'][:70]}-recipe"
+    part["count"] = [mix.count, mix.count]
+    if mix.count:
+        part["tasks"] = list(mix.tasks)
+        part["rungs"] = [_count(n) for n in study.spec.intermediate.rungs[: arm.rung + 1]]
+    if mix.count > 1:
+        part["mixing"] = {
+            "cap": [mix.cap, mix.cap],
+            "temperature": [mix.temperature, mix.temperature],
+        }
+    head = f"# {why(answer)}\n"
+    return head + yaml.safe_dump(
+        spec, sort_keys=False, default_flow_style=None, width=96, allow_unicode=True
+    )
+
+
+def _count(n_tokens: int) -> int | str:
+    """``16M`` where that is exact."""
+    return tokens(n_tokens) if n_tokens % 1_000_000 == 0 else n_tokens

@@ -1,0 +1,64 @@
+"""The report of a study, from its records alone: one HTML file, and the same as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+
+def report_json(run_folder: Path | str, journal_url: str | None = None) -> dict[str, object]:
+    """All that the report says, as plain JSON.
+
+    Args:
+        run_folder: ``<store>/<study>``.
+        journal_url: database of the journal; ``journal.db`` in the folder without it.
+
+    Raises:
+        NoRunError: there is no run there.
+    """
+    return _report(Path(run_folder), journal_url)[0]
+
+
+def write_report(run_folder: Path | str, journal_url: str | None = None) -> Path:
+    """Write ``report.html`` and ``report.json`` into the run's folder; the HTML's path.
+
+    Args:
+        run_folder: ``<store>/<study>``.
+        journal_url: database of the journal; ``journal.db`` in the folder without it.
+
+    Raises:
+        NoRunError: there is no run there.
+    """
+    folder = Path(run_folder)
+    summary, html = _report(folder, journal_url, page=True)
+    _write(folder / "report.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    _write(folder / "report.html", html)
+    return folder / "report.html"
+
+
+def _report(
+    folder: Path, journal_url: str | None, *, page: bool = False
+) -> tuple[dict[str, object], str]:
+    from experiments.answer import answer_of
+    from experiments.load import open_study
+    from experiments.summary import summarise
+    from experiments.trials import standings
+    from trainers.stage import Half
+
+    study = open_study(folder, journal_url)
+    found = standings(study, Half.SEARCH)
+    answer = answer_of(study)
+    summary = summarise(study, answer, found, standings(study, Half.REPORT))
+    if not page:
+        return summary, ""
+    from experiments.page import render
+
+    return summary, render(study, answer, found, summary)
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace the file in one step: a reader sees the old report or the new one."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

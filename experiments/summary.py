@@ -1,0 +1,205 @@
+"""The report as plain JSON. The page is made from this and the figures, so the two cannot differ."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from experiments.answer import SCORE, WITHOUT_RETRIEVAL, Answer, Arm
+from experiments.load import Study
+from experiments.recipe import recipe_yaml, why
+from experiments.search import rung_links, untried
+from experiments.sentences import answer_sentences, threats
+from experiments.spending import by_work
+from experiments.stats import Interval
+from experiments.trials import Standing, TrialRow, trial_rows
+from experiments.wording import language_name
+from trainers.tasks.languages import low_resource
+
+Json = dict[str, object]
+
+
+def summarise(
+    study: Study, answer: Answer, found: Sequence[Standing], finals: Sequence[Standing]
+) -> Json:
+    """All that the report says.
+
+    Args:
+        study: its records.
+        answer: the comparison with the control.
+        found: standings on search examples.
+        finals: standings on report examples.
+    """
+    return {
+        "study": study.spec.name,
+        "question": study.spec.question,
+        "model": study.spec.model.name,
+        "interim": study.interim,
+        "began": study.began.isoformat(timespec="seconds"),
+        "as_of": study.as_of.isoformat(timespec="seconds"),
+        "unit": study.unit,
+        "answer": _answer(study, answer, found),
+        "arms": [_arm(study, arm) for arm in _arms(answer)],
+        "cells": _cells(study, answer),
+        "money": _money(study),
+        "trials_by_state": dict(Counter(str(t.state) for t in study.state.trials.values())),
+        "trials": [_trial(study, row) for row in trial_rows(study, (*found, *finals))],
+        "rungs": _rungs(study, found),
+        "recipe": {"why": why(answer), "yaml": recipe_yaml(study, answer)},
+        "not_tried": _untried(study, answer, found),
+        "threats": list(threats(study, answer)),
+        "errors": [*study.mismatches, *answer.errors],
+        "environment": dict(study.begun.environment),
+        "spec": dict(study.begun.spec),
+        "spec_text": study.begun.spec_text,
+    }
+
+
+def _answer(study: Study, answer: Answer, found: Sequence[Standing]) -> Json:
+    best = answer.best
+    return {
+        "verdict": str(answer.verdict),
+        "sentences": list(answer_sentences(study, answer, found)),
+        "examples": str(answer.half),
+        "final": answer.final,
+        "best": best.trial.name if best else None,
+        "control": answer.control.trial.name if answer.control else None,
+        "gain": _interval(best.gains.get(SCORE)) if best else None,
+        "adjusted_p": best.adjusted_p if best else None,
+        "cells_in_intervals": answer.n_cells,
+    }
+
+
+def _arms(answer: Answer) -> list[Arm]:
+    """The control first, then best to worst."""
+    return [*([answer.control] if answer.control else []), *answer.arms]
+
+
+def _arm(study: Study, arm: Arm) -> Json:
+    mix = arm.trial.recipe.mix
+    return {
+        "trial": arm.trial.name,
+        "k": mix.count,
+        "tasks": list(mix.tasks),
+        "cap": mix.cap,
+        "temperature": mix.temperature,
+        "tokens": study.spec.intermediate.rungs[arm.rung] if mix.count else 0,
+        "seeds": list(arm.seeds),
+        "mean_score": arm.score,
+        "score": _interval(arm.scores.get(SCORE)),
+        "score_without_retrieval": _interval(arm.scores.get(WITHOUT_RETRIEVAL)),
+        "gain": _interval(arm.gains.get(SCORE)),
+        "gain_without_retrieval": _interval(arm.gains.get(WITHOUT_RETRIEVAL)),
+        "adjusted_p": arm.adjusted_p,
+        "gain_by_language": _by(arm, "language "),
+        "gain_by_task": _by(arm, "task "),
+    }
+
+
+def _by(arm: Arm, prefix: str) -> Json:
+    return {
+        key.removeprefix(prefix): _interval(gain)
+        for key, gain in arm.gains.items()
+        if key.startswith(prefix)
+    }
+
+
+def _interval(interval: Interval | None) -> Json | None:
+    if interval is None:
+        return None
+    made: Json = {"value": interval.value, "low": interval.low, "high": interval.high}
+    made["n_seeds"] = interval.n_seeds
+    if interval.p_value is not None:
+        made["p_value"] = interval.p_value
+    return made
+
+
+def _cells(study: Study, answer: Answer) -> Json:
+    """Language by task: means over seeds of the control and of the best arm."""
+    control, best = answer.control, answer.best
+    scored = sorted((control or best).cells) if control or best else []  # type: ignore[union-attr]
+    poor = set(low_resource("default", study.spec.world))
+    tasks = [task for task in study.spec.target.tasks if any(task == t for t, _ in scored)]
+    languages = list(dict.fromkeys(language for _, language in scored))
+    rows = []
+    for language in sorted(languages, key=lambda code: (code not in poor, code)):
+        rows.append(
+            {
+                "language": language,
+                "name": language_name(language, study.spec.world),
+                "low_resource": language in poor,
+                "control": {t: control.cells.get((t, language)) if control else None for t in tasks},
+                "best": {t: best.cells.get((t, language)) if best else None for t in tasks},
+                "gain": _interval(best.gains.get(f"language {language}")) if best else None,
+            }
+        )
+    return {"tasks": tasks, "rows": rows}
+
+
+def _money(study: Study) -> Json:
+    balance = study.balance
+    return {
+        "cap_ms": balance.cap.ms,
+        "spent_ms": balance.spent.ms,
+        "held_ms": balance.held.ms,
+        "free_ms": balance.free.ms,
+        "overdrawn_ms": balance.overdrawn.ms,
+        "used_percent": 100 * balance.spent.ms / balance.cap.ms if balance.cap else 0.0,
+        "saved_ms": study.state.saved.ms,
+        "reason": study.state.ended,
+        "by_purpose": {str(purpose): amount.ms for purpose, amount in balance.by_purpose.items()},
+        "by_stage": {
+            work: {str(purpose): amount.ms for purpose, amount in of_work.items()}
+            for work, of_work in by_work(study).items()
+        },
+    }
+
+
+def _trial(study: Study, row: TrialRow) -> Json:
+    trial, mix = row.trial, row.trial.recipe.mix
+    return {
+        "trial": trial.name,
+        "role": str(trial.role),
+        "finalist": trial.finalist,
+        "origin": row.origin,
+        "k": mix.count,
+        "tasks": list(mix.tasks),
+        "cap": mix.cap,
+        "temperature": mix.temperature,
+        "seed": trial.recipe.seed,
+        "rung": row.rung,
+        "tokens": study.spec.intermediate.rungs[row.rung] if row.rung is not None and mix.count else 0,
+        "score": row.score,
+        "charged_ms": row.charged.ms,
+        "alone_ms": row.alone.ms if row.alone else None,
+        "state": str(trial.state),
+        "reason": row.reason,
+    }
+
+
+def _rungs(study: Study, found: Sequence[Standing]) -> list[Json]:
+    rungs = study.spec.intermediate.rungs
+    return [
+        {
+            "lower_tokens": rungs[link.lower],
+            "higher_tokens": rungs[link.higher],
+            "n_trials": len(link.pairs),
+            "kendall_tau": _interval(link.tau),
+        }
+        for link in rung_links(study, found)
+    ]
+
+
+def _untried(study: Study, answer: Answer, found: Sequence[Standing]) -> Json:
+    gaps = untried(study, found)
+    return {
+        "subsets_allowed": gaps.n_subsets,
+        "subsets_tried": gaps.n_tried,
+        "rungs_not_reached": list(gaps.rungs),
+        "cut_by_cap": list(gaps.cut),
+        "failed": list(gaps.failed),
+        "no_data": {task: list(languages) for task, languages in gaps.no_data.items()},
+        "left_out_of_intervals": {
+            f"{t}/{lang}": reason for (t, lang), reason in answer.left_out.items()
+        },
+    }

@@ -1,0 +1,87 @@
+"""Numbers and names as the report writes them."""
+
+from __future__ import annotations
+
+from budgets.amount import DeviceTime
+from experiments.stats import Interval
+from scheduler.mix import Mix
+from trainers.errors import UnknownLanguageError
+from trainers.tasks.languages import language
+
+MINUS = "−"  # a true minus sign: the hyphen is shorter than the plus
+
+
+def hours(amount: DeviceTime) -> str:
+    """Device-hours with about three digits: 118, 4.75, 0.083."""
+    value = amount.hours
+    if value == 0:
+        return "0"
+    if value >= 100:
+        return f"{value:.0f}"
+    if value >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
+def tokens(n_tokens: int) -> str:
+    """Tokens in thousands or millions: 250K, 1M, 16M."""
+    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if n_tokens >= size:
+            return f"{n_tokens / size:.4g}{letter}"
+    return str(n_tokens)
+
+
+def points(value: float) -> str:
+    """Points with one digit."""
+    return f"{value:.1f}".replace("-", MINUS)
+
+
+def plain(value: float) -> str:
+    """A number with two digits."""
+    return f"{value:.2f}".replace("-", MINUS)
+
+
+def signed(value: float) -> str:
+    """A difference in points with its sign; ±0.0 where one digit cannot tell."""
+    text = f"{value:+.1f}".replace("-", MINUS)
+    return "±0.0" if text[1:] == "0.0" else text
+
+
+def span(interval: Interval) -> str:
+    """The ends of the interval of a difference."""
+    return f"{signed(interval.low)} to {signed(interval.high)}"
+
+
+def p_value(value: float) -> str:
+    """A p-value, not more exact than the bootstrap is."""
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
+def mix_name(mix: Mix) -> str:
+    """The tasks of a mix."""
+    return " + ".join(mix.tasks) if mix.tasks else "no intermediate task"
+
+
+def tasks_of(count: int) -> str:
+    """So many tasks."""
+    return f"{count} task" if count == 1 else f"{count} tasks"
+
+
+def listed(names: list[str] | tuple[str, ...]) -> str:
+    """a, b and c."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def language_name(code: str, world: str) -> str:
+    """A language's name with its code; the code alone where no table has it."""
+    if world == "toy":
+        from trainers.tasks.toy.languages import LANGUAGES as TOY_LANGUAGES
+
+        known = TOY_LANGUAGES.get(code)
+        return f"{known.name} ({code})" if known else code
+    try:
+        return f"{language(code).name} ({code})"
+    except UnknownLanguageError:
+        return code

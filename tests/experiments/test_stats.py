@@ -1,0 +1,150 @@
+"""Intervals that keep their promise, and say what they cannot know."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.stats import (
+    CellSample,
+    difference_intervals,
+    holm,
+    kendall_tau,
+    resample,
+    score_intervals,
+    seed_stretch,
+)
+from trainers.tasks.spec import Metric
+
+
+def study(rng, *, gain, n_seeds, n_examples, seed_sd, n_cells=3, arms=("control", "mix")):
+    """Correct or not per example: examples are of unequal difficulty and shared by the arms."""
+    runs = [(arm, seed) for arm in arms for seed in range(n_seeds)]
+    cells = []
+    shift = np.array([gain * (arm == "mix") + rng.normal(0, seed_sd) for arm, _ in runs])
+    for index in range(n_cells):
+        ease = rng.uniform(0.1, 0.8, size=n_examples)
+        chance = np.clip(ease[None] + shift[:, None], 0, 1)
+        threshold = rng.uniform(size=n_examples)[None] * 0.7 + 0.3 * rng.uniform(size=chance.shape)
+        correct = (threshold < chance).astype(float)
+        cells.append(CellSample("task", f"l{index}", Metric.ACCURACY, correct[..., None]))
+    return cells, runs
+
+
+def mean_of(cells):
+    return np.full((1, len(cells)), 1 / len(cells))
+
+
+@pytest.mark.parametrize(("n_seeds", "seed_sd"), [(4, 0.03), (3, 0.0)])
+def test_ninety_five_percent_intervals_cover_about_that_often(n_seeds, seed_sd):
+    rng = np.random.default_rng(5)
+    covered = 0
+    n_studies = 160
+    for number in range(n_studies):
+        cells, runs = study(rng, gain=0.0, n_seeds=n_seeds, n_examples=80, seed_sd=seed_sd)
+        replicates = resample(cells, runs, seed=number, n_replicates=300)
+        (difference,) = difference_intervals(replicates, "mix", "control", mean_of(cells))
+        covered += difference.low <= 0.0 <= difference.high
+    assert 0.90 <= covered / n_studies <= 1.0
+
+
+def test_a_true_gain_is_found_and_its_interval_excludes_zero():
+    cells, runs = study(np.random.default_rng(1), gain=0.15, n_seeds=4, n_examples=300, seed_sd=0.005)
+    replicates = resample(cells, runs, seed=1)
+    (difference,) = difference_intervals(replicates, "mix", "control", mean_of(cells))
+    assert difference.excludes_zero
+    assert difference.p_value < 0.01
+    assert difference.low < difference.value < difference.high
+
+
+def test_pairing_by_example_makes_the_interval_shorter():
+    cells, runs = study(np.random.default_rng(2), gain=0.05, n_seeds=4, n_examples=150, seed_sd=0.0)
+    replicates = resample(cells, runs, seed=2)
+    (paired,) = difference_intervals(replicates, "mix", "control", mean_of(cells))
+    control_rows = replicates.of_arm("control")
+    shuffled = replicates.drawn.copy()
+    shuffled[:, control_rows] = shuffled[::-1, control_rows]
+    unpaired_draws = replace(replicates, drawn=shuffled)
+    (unpaired,) = difference_intervals(unpaired_draws, "mix", "control", mean_of(cells))
+    assert paired.value == unpaired.value
+    assert paired.high - paired.low < 0.8 * (unpaired.high - unpaired.low)
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
+    cells, runs = study(np.random.default_rng(3), gain=0.05, n_seeds=3, n_examples=50, seed_sd=0.01)
+    first, again, other = (
+        difference_intervals(resample(cells, runs, seed=s), "mix", "control", mean_of(cells))
+        for s in (7, 7, 8)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_arms_with_different_seeds_can_still_be_compared():
+    cells, runs = study(np.random.default_rng(4), gain=0.1, n_seeds=3, n_examples=60, seed_sd=0.01)
+    keep = [0, 1, 3, 4, 5]
+    cells = [replace(c, sums=c.sums[keep]) for c in cells]
+    replicates = resample(cells, [runs[i] for i in keep], seed=0)
+    (difference,) = difference_intervals(replicates, "mix", "control", mean_of(cells))
+    assert difference.n_seeds == 2
+    assert difference.low < difference.value < difference.high
+
+
+def test_one_seed_covers_examples_alone():
+    cells, runs = study(np.random.default_rng(6), gain=0.1, n_seeds=1, n_examples=60, seed_sd=0.0)
+    (score,) = score_intervals(resample(cells, runs, seed=0), "mix", mean_of(cells))
+    assert score.n_seeds == 1
+    assert score.low < score.value < score.high
+    assert seed_stretch(1) == 0.0
+
+
+def test_one_example_gives_an_interval_of_no_length():
+    cells, runs = study(np.random.default_rng(6), gain=0.0, n_seeds=1, n_examples=1, seed_sd=0.0)
+    (score,) = score_intervals(resample(cells, runs, seed=0), "mix", mean_of(cells))
+    assert score.low == score.value == score.high
+
+
+def test_a_cell_without_examples_is_refused_by_name():
+    empty = CellSample("xnli", "sw", Metric.ACCURACY, np.zeros((2, 0, 1)))
+    with pytest.raises(ValueError, match="xnli/sw has no example"):
+        resample([empty], [("control", 0), ("mix", 0)], seed=0)
+
+
+def test_fewer_seeds_are_stretched_more():
+    assert seed_stretch(2) > seed_stretch(3) > seed_stretch(4) > seed_stretch(40) > 1.0
+
+
+@given(st.dictionaries(st.text("abcdef", min_size=1), st.floats(0, 1), min_size=1))
+def test_holm_never_lowers_a_p_value_nor_changes_their_order(p_values):
+    adjusted = holm(p_values)
+    assert all(p_values[name] <= adjusted[name] <= 1.0 for name in p_values)
+    by_p = sorted(p_values, key=lambda name: (p_values[name], name))
+    assert [adjusted[name] for name in by_p] == sorted(adjusted.values())
+
+
+def test_holm_on_the_textbook_case():
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
+
+
+def brute_tau_b(first, second):
+    pairs = [(i, j) for i in range(len(first)) for j in range(i)]
+    a = [np.sign(first[i] - first[j]) for i, j in pairs]
+    b = [np.sign(second[i] - second[j]) for i, j in pairs]
+    return np.dot(a, b) / np.sqrt(np.dot(a, a) * np.dot(b, b))
+
+
+def test_tau_agrees_with_counting_pairs_ties_included():
+    first = np.array([1.0, 2.0, 2.0, 4.0, 5.0, 3.0])
+    second = np.array([1.0, 3.0, 2.0, 4.0, 4.0, 6.0])
+    tau = kendall_tau(first, second, seed=0)
+    assert tau.value == pytest.approx(brute_tau_b(first, second))
+    assert -1 <= tau.low <= tau.value <= tau.high <= 1
+
+
+def test_tau_is_not_claimed_from_two_trials_or_equal_scores():
+    assert kendall_tau(np.array([1.0, 2.0]), np.array([1.0, 2.0]), seed=0) is None
+    assert kendall_tau(np.ones(5), np.arange(5.0), seed=0) is None
