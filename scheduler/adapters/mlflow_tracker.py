@@ -8,14 +8,19 @@ what is new, and a killed driver leaves neither duplicates nor runs that seem to
     metrics          score/<task>/<language>, bill/<purpose>_s, gpu_hours, score, best_score
     step             device-seconds the study had spent
 
-``adapters/mlflow_view.py`` does this in a thread of its own: a driver never waits for it.
+``MlflowView`` does this in a thread of its own: a driver never waits for it.
 """
 
 from __future__ import annotations
 
+import logging
+import queue
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from mlflow.exceptions import MlflowException
 
 from budgets.amount import DeviceTime
 from budgets.bill import Bill
@@ -72,50 +77,54 @@ class MlflowTracker:
         self._study = study_name
         self._runs = MlflowRuns(url, _artifacts(url, store_folder), study_name)
         self._n_shown = int(self._runs.tag_of(study_name, _SHOWN) or 0)
-        self._restart()
-
-    def _restart(self) -> None:
+        self._n_facts: int | None = None
         self._state = StudyState()
-        self._n_facts = 0
         self._spent = DeviceTime(0)
         self._spent_by_trial: dict[str, DeviceTime] = {}
-        self._saved = DeviceTime(0)
 
     def catch_up(self, facts: Iterable[object]) -> None:
-        """Show a journal from its first fact on; what was shown already is passed over.
+        """Show the facts that follow; those that were shown already are passed over.
 
         Args:
-            facts: all of them, or the journal's lines, which also tell when.
+            facts: the first time the whole journal so far, later what is new. The journal's lines
+                do as well, and tell when; facts alone are shown as of now.
         """
         facts = tuple(facts)
-        self._restart()
+        if self._n_facts is not None:
+            self._take(facts)
+            return
         if len(facts) < self._n_shown:  # a new journal under an old name
             self._runs.begin_generation()
             self._n_shown = 0
-        self.show(*facts)
+        self._take(facts)
         for key in self._runs.running():
             if not self._goes_on(key):
                 self._runs.status(key, "KILLED")
 
-    def show(self, *facts: object) -> None:
-        """Show the facts that follow."""
-        for item in facts:
+    def _take(self, facts: tuple[object, ...]) -> None:
+        for n, item in enumerate(facts, start=(self._n_facts or 0) + 1):
             fact, at_ms = (item.fact, _ms(item)) if isinstance(item, Line) else (item, _now_ms())
             self._state.apply(fact)
-            self._count(fact)
-            self._n_facts += 1
-            if self._n_facts > self._n_shown:
+            if isinstance(fact, StageEnded):
+                self._add(fact.trial, fact.measurement.bill.total)
+            self._n_facts = n
+            if n > self._n_shown:
                 self._show(fact, at_ms)
-                if self._n_facts % _FACTS_A_FLUSH == 0:
-                    self._write()
-        self._write()
+                if n % _FACTS_A_FLUSH == 0:
+                    self._write(n)
+        self._n_facts = self._n_facts or 0
+        self._write(self._n_facts)
 
-    def _write(self) -> None:
+    def _add(self, trial: str, cost: DeviceTime) -> None:
+        self._spent += cost
+        self._spent_by_trial[trial] = self._spent_by_trial.get(trial, DeviceTime(0)) + cost
+
+    def _write(self, n_facts: int) -> None:
         """Write what is pending, then how far the journal has been shown."""
         self._runs.flush()
-        if self._n_facts > self._n_shown and self._runs.has(self._study):
-            self._n_shown = self._n_facts
-            self._runs.tag(self._study, _SHOWN, self._n_shown)
+        if n_facts > self._n_shown and self._runs.has(self._study):
+            self._n_shown = n_facts
+            self._runs.tag(self._study, _SHOWN, n_facts)
             self._runs.flush()
 
     def attach(self, path: str | Path) -> None:
@@ -144,18 +153,6 @@ class MlflowTracker:
     def _step(self) -> int:
         return self._spent.ms // 1000
 
-    def _count(self, fact: object) -> None:
-        """Add up what curves need, whether or not ``fact`` is shown again."""
-        match fact:
-            case StageEnded(trial, measurement):
-                cost = measurement.bill.total
-                self._spent += cost
-                self._spent_by_trial[trial] = self._spent_by_trial.get(trial, DeviceTime(0)) + cost
-            case StageShared(_, _, saved_ms):
-                self._saved += DeviceTime(saved_ms)
-            case _:
-                pass
-
     def _show(self, fact: object, at_ms: int) -> None:
         match fact:
             case StudyBegun():
@@ -171,7 +168,9 @@ class MlflowTracker:
             case StageEnded():
                 self._end(fact, at_ms)
             case StageShared(trial):
-                self._runs.metric(self._study, "saved_gpu_hours", self._saved.hours, at_ms, self._step)
+                self._runs.metric(
+                    self._study, "saved_gpu_hours", self._state.saved.hours, at_ms, self._step
+                )
                 self._runs.tag(self._trial(trial), "shares stages", "yes")
             case StudyEnded(reason):
                 self._finish(reason, at_ms)
@@ -258,6 +257,49 @@ class MlflowTracker:
         for trial in self._state.trials.values():
             self._runs.status(self._trial(trial.name), _last_status(trial), at_ms)
         self._runs.status(self._study, "FINISHED", at_ms)
+
+
+class MlflowView:
+    """An ``MlflowTracker`` in a thread of its own, fed by a queue.
+
+    MLflow is only a view, so a tracking server that breaks does not break the study: the view stops
+    and ``failure`` says why. The next run of the study shows what is missing.
+
+    Attributes:
+        failure: why the view stopped early, None while it is well.
+    """
+
+    def __init__(self, url: str, store_folder: str | Path, study_name: str) -> None:
+        self.failure: str | None = None
+        self._where = (url, store_folder, study_name)
+        self._queue: queue.SimpleQueue[tuple[str, tuple[object, ...]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="mlflow-view", daemon=True)
+        self._thread.start()
+
+    def catch_up(self, facts: Iterable[object]) -> None:
+        """Show the facts that follow, soon; the first time, the whole journal so far."""
+        self._queue.put(("catch_up", (tuple(facts),)))
+
+    def attach(self, path: str | Path) -> None:
+        """Copy a file into the study's artifacts, soon."""
+        self._queue.put(("attach", (path,)))
+
+    def close(self) -> None:
+        """Show everything that waits, leave no run shown as running, and end the thread."""
+        self._queue.put(("close_orphans", ()))
+        self._queue.put(None)
+        self._thread.join()
+        if self.failure is not None:
+            logging.getLogger(__name__).warning(self.failure)
+
+    def _work(self) -> None:
+        try:
+            tracker = MlflowTracker(*self._where)
+            while (call := self._queue.get()) is not None:
+                name, arguments = call
+                getattr(tracker, name)(*arguments)
+        except (MlflowException, OSError) as error:
+            self.failure = f"MLflow at {self._where[0]} stopped showing this study: {error}"
 
 
 def _artifacts(url: str, store: str | Path) -> str | None:

@@ -9,8 +9,7 @@ from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
 from budgets.journal import Line
 from budgets.ledger import Charged, Opened, Released, Reserved
-from scheduler.adapters.mlflow_tracker import MlflowTracker
-from scheduler.adapters.mlflow_view import MlflowView
+from scheduler.adapters.mlflow_tracker import MlflowTracker, MlflowView
 from scheduler.facts import (
     StageEnded,
     StageShared,
@@ -146,7 +145,7 @@ def snapshot(url):
 
 def show_one_by_one(view, journal):
     for line in journal:
-        view.show(line)
+        view.catch_up([line])
 
 
 def n_runs(url):
@@ -193,9 +192,7 @@ def test_showing_the_same_journal_again_changes_nothing(url, tmp_path):
     tracker(url, tmp_path).catch_up(lines(study()))
     once = snapshot(url)
     tracker(url, tmp_path).catch_up(lines(study()))
-    again = tracker(url, tmp_path)
-    again.catch_up(lines(study()))
-    again.catch_up(lines(study()))
+    tracker(url, tmp_path).catch_up(lines(study()))
     assert snapshot(url) == once
 
 
@@ -235,6 +232,17 @@ def test_a_view_killed_between_two_calls_leaves_no_duplicate_and_no_ghost(
     assert n_runs(url) == 10
 
 
+def test_facts_without_times_are_shown_once_too(url, tmp_path):
+    first = tracker(url, tmp_path)
+    first.catch_up(study()[:9])
+    for fact in study()[9:20]:
+        first.catch_up([fact])
+    tracker(url, tmp_path).catch_up(study())
+    shown = snapshot(url)
+    assert n_runs(url) == len(shown) == 10
+    assert sum(len(points) for _, _, points, *_ in shown) == 65
+
+
 def test_a_lease_that_is_open_goes_on_and_others_are_closed(url, tmp_path):
     facts = study()
     last = max(i for i, fact in enumerate(facts) if isinstance(fact, StageStarted))
@@ -265,7 +273,7 @@ def test_a_study_that_goes_on_after_its_end_is_running_again(url, tmp_path):
     more = [Opened(DeviceTime(3_600_000)), TrialMoved("t0002", TrialState.RUNNING, 1), *began]
     view = tracker(url, tmp_path)
     view.catch_up(lines(facts))
-    view.show(*lines([*facts, *more])[len(facts) :])
+    view.catch_up(lines([*facts, *more])[len(facts) :])
     running = {key for key, run in runs(url).items() if run.info.status == "RUNNING"}
     assert running == {"s", "s/t0002", "s/t0002/t0002/more/1"}
 
@@ -274,7 +282,7 @@ def test_a_new_journal_under_an_old_name_gets_new_runs(url, tmp_path):
     tracker(url, tmp_path).catch_up(lines(study()))
     view = tracker(url, tmp_path)
     view.catch_up([])
-    view.show(*lines(study()))
+    view.catch_up(lines(study()))
     assert n_runs(url) == 20
     tracker(url, tmp_path).catch_up(lines(study()))
     assert n_runs(url) == 20
@@ -308,14 +316,14 @@ def test_closing_a_view_shows_what_waits_and_leaves_nothing_running(url, tmp_pat
     view = MlflowView(url, tmp_path, "s")
     view.catch_up([])
     for fact in study()[:12]:
-        view.show(fact)
+        view.catch_up([fact])
     view.close()
     found = runs(url)
     assert found["s"].data.tags["interlude.facts"] == "12"
     assert "RUNNING" not in {run.info.status for run in found.values()}
 
 
-def test_a_view_that_breaks_says_why_and_does_not_raise(url, tmp_path, monkeypatch):
+def test_a_view_that_breaks_says_why_and_does_not_raise(url, tmp_path, monkeypatch, caplog):
     def broken(self, *args, **kwargs):
         raise MlflowException("the server is away")
 
@@ -324,3 +332,4 @@ def test_a_view_that_breaks_says_why_and_does_not_raise(url, tmp_path, monkeypat
     view.catch_up(lines(study()))
     view.close()
     assert "the server is away" in view.failure
+    assert view.failure in caplog.text

@@ -116,7 +116,7 @@ def test_languages_by_list_keep_their_order(mapping):
             "intermediate.tasks.0: task 'toy_roles' belongs to the toy",
         ),
         ("intermediate.tasks", ["tatoeba"], "intermediate.tasks.0: task 'tatoeba' is never trained"),
-        ("intermediate.count", [0, 9], "intermediate.count: [0, 9] is not a range within 0 and the 8"),
+        ("intermediate.count", [0, 10], "intermediate.count: [0, 10] is not a range within 0 and the 9"),
         ("intermediate.count", [3, 2], "intermediate.count: [3, 2] is not a range"),
         ("intermediate.rungs", ["4M", "1M"], "intermediate.rungs: must go up, got 4,000,000, 1,000,000"),
         ("intermediate.rungs", ["4M", "4M"], "intermediate.rungs: must go up"),
