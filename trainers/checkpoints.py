@@ -30,6 +30,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
+from safetensors import SafetensorError
 
 from trainers.errors import ManifestMismatchError, StoreError
 from trainers.fingerprint import canonical
@@ -48,11 +49,20 @@ class StageStore:
     Args:
         url: a directory, or any fsspec URL.
         cache_dir: where stages of a remote store are kept for reading; a temporary folder if None.
+
+    Raises:
+        StoreError: the kind of URL is unknown, or its package is not installed.
     """
 
     def __init__(self, url: str, cache_dir: Path | None = None) -> None:
         self.url = url
-        self._fs, root = fsspec.core.url_to_fs(url)
+        try:
+            self._fs, root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise StoreError(
+                f"cannot use {url!r} as a store: {error}. Give a directory, or a URL whose fsspec "
+                "package is installed."
+            ) from error
         self._local = "file" in _protocols(self._fs)
         self._root = str(PurePosixPath(root) / "stages")
         self._cache = cache_dir
@@ -211,7 +221,7 @@ class StageStore:
     def _told_apart(self, name: str) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise StoreError(
                 f"cannot write stage {name} under {self.url}: {error}. Free space or make the place "
                 "writable, then run the same command again; finished stages are kept."

@@ -47,6 +47,7 @@ def load_encoder(entry: ModelEntry, where: str | Path) -> PreTrainedModel:
         ModelError: there is no model at ``where``, or its weights are not all there.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel
 
     revision = entry.revision if str(where) == entry.hub_id and entry.revision else "main"
@@ -59,7 +60,7 @@ def load_encoder(entry: ModelEntry, where: str | Path) -> PreTrainedModel:
             encoder, found = AutoModel.from_pretrained(
                 where, config=config, revision=revision, output_loading_info=True, **wanted
             )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"cannot load {entry.name} from {where}: {_first_line(error)}. Name a folder with "
             "config.json and model.safetensors, or fetch the model again."

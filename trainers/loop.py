@@ -162,7 +162,7 @@ def _step(
             loss = course.family.loss(learner.encoder, head, on_device)
         (loss / len(micro_batches)).backward()  # type: ignore[no-untyped-call]
         total += loss.detach() / len(micro_batches)
-    torch.nn.utils.clip_grad_norm_(
+    norm = torch.nn.utils.clip_grad_norm_(
         [parameter for _, parameter in learner.named_parameters()], optimisation.clip_norm
     )
     learner.optimiser.step()
@@ -173,7 +173,8 @@ def _step(
     progress.n_padded += sum(batch["input_ids"].numel() for batch in micro_batches)
     progress.positions[course.task] = position
     progress.steps_by_task[course.task] = progress.steps_by_task.get(course.task, 0) + 1
-    return total
+    # A gradient that is not finite has just spoilt the weights: it counts as such a loss.
+    return torch.where(torch.isfinite(norm), total, torch.nan)
 
 
 def _draw(course: Course, training: Training, progress: Progress) -> tuple[list[Batch], int, Position]:

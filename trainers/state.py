@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -182,7 +183,13 @@ class Snapshot:
                 "run it again: only its final model was kept."
             )
         progress = Progress.from_json((folder / _PROGRESS).read_text())
-        return cls(load_file(folder / _STATE), progress)
+        try:
+            return cls(load_file(folder / _STATE), progress)
+        except (OSError, SafetensorError) as error:
+            raise StoreError(
+                f"cannot read the training state in {folder}: {error}. Drop the stage it belongs to and "
+                "run it again."
+            ) from error
 
 
 def _on_host(tensor: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,9 @@ import threading
 import uuid
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from trainers.checkpoints import MANIFEST, StageStore
 from trainers.errors import ManifestMismatchError, StoreError
@@ -180,6 +182,21 @@ def test_a_full_disk_says_where_and_what_to_do(tmp_path):
     with pytest.raises(StoreError, match="No space left on device"):
         fill_up()
     assert not store.has(NAME)
+
+
+def test_tensors_that_cannot_be_written_are_told_the_same_way(tmp_path):
+    def write_nowhere():
+        with StageStore(str(tmp_path)).write(NAME, STAGE) as folder:
+            save_file({"weight": np.zeros(2)}, folder / "no such folder" / "model.safetensors")
+
+    with pytest.raises(StoreError, match="Free space or make the place"):
+        write_nowhere()
+
+
+@pytest.mark.parametrize("url", ["nowhere://runs", "gs://bucket/runs"])
+def test_a_url_that_cannot_be_used_is_refused_at_once(url):
+    with pytest.raises(StoreError, match="cannot use"):
+        StageStore(url)
 
 
 def test_writers_that_race_leave_one_whole_stage(tmp_path):

@@ -58,6 +58,13 @@ def test_a_checkpoint_that_lacks_a_weight_is_refused(mirror_folder):
         load_encoder(MINI, model_folder(mirror_folder))
 
 
+def test_a_checkpoint_that_is_cut_off_is_refused(mirror_folder):
+    file = model_folder(mirror_folder) / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="cannot load mini-xlmr"):
+        load_encoder(MINI, model_folder(mirror_folder))
+
+
 def test_a_checkpoint_of_another_shape_is_refused(mirror_folder):
     file = model_folder(mirror_folder) / "config.json"
     config = json.loads(file.read_text())

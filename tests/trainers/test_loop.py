@@ -14,6 +14,7 @@ from datasets import Dataset
 from tiny_model import PAD_ID, WIDTH, tiny_encoder, tiny_task, tiny_tokenizer
 
 from trainers.batches import TaskBatches
+from trainers.errors import StoreError
 from trainers.families import family
 from trainers.loop import Course, Leg, Losses, SaveRhythm, Training, train
 from trainers.schedule import branch, trunk
@@ -180,6 +181,23 @@ def test_a_loss_that_is_not_a_number_fails_the_leg_within_a_few_steps():
         is Outcome.FAILED
     )
     assert progress.step <= 16
+
+
+def test_a_gradient_that_is_not_a_number_fails_the_leg_even_if_it_is_the_last(monkeypatch):
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(float("inf")))
+    assert (
+        train(learner(), Leg(1, trunk(warmup_tokens=0)), training(), Progress(), Losses())
+        is Outcome.FAILED
+    )
+
+
+def test_a_damaged_training_state_is_told_as_such(tmp_path):
+    with pytest.raises(StoreError, match="no training state"):
+        Snapshot.load(tmp_path)
+    Snapshot.of(learner(), Progress()).save(tmp_path)
+    (tmp_path / "state.safetensors").write_bytes(b"short")
+    with pytest.raises(StoreError, match="cannot read the training state"):
+        Snapshot.load(tmp_path)
 
 
 def test_tokens_are_counted_without_padding_and_steps_by_task():
