@@ -1,0 +1,116 @@
+"""The command line: five verbs, and the dry one comes first.
+
+    interlude plan   SPEC      what it would cost; runs nothing
+    interlude run    SPEC      run, or resume what was begun
+    interlude status RUN       free, held, spent, by purpose; trials and the best so far
+    interlude ledger RUN       every entry
+    interlude report RUN       the answer, tables and figures, from records only
+    interlude schema           JSON Schema of the spec, for editors
+
+RUN is a run's folder or its spec file. No training knob is a flag: it is in the YAML, so it is in
+the record. A refusal prints one screen and exits with 2; ``--debug`` shows where it came from.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from rich.console import Console
+
+from budgets.errors import BudgetError
+from experiments import commands
+from scheduler.errors import InterludeSchedulerError
+from trainers.errors import TrainerError
+
+_REFUSALS = (BudgetError, TrainerError, InterludeSchedulerError)
+_LINES = 24  # one screen
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+_spec = click.argument("spec")
+_run = click.argument("run")
+
+
+class _Commands(click.Group):
+    """A group whose commands may refuse: a message and exit code 2 in place of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except _REFUSALS as refusal:
+            if ctx.params["debug"]:
+                raise
+            click.echo(f"interlude: {_one_screen(str(refusal))}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("interlude: stopped; the same command goes on where this one was", err=True)
+            ctx.exit(_INTERRUPTED)
+
+
+def _one_screen(message: str) -> str:
+    lines = message.splitlines()
+    if len(lines) <= _LINES:
+        return message
+    return "\n".join([*lines[:_LINES], f"  … and {len(lines) - _LINES} lines more; --debug shows all"])
+
+
+def _screen() -> Console:
+    """Standard output; as wide as its lines where nobody looks at it."""
+    return Console() if sys.stdout.isatty() else Console(width=160)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of a refusal.")
+@click.version_option(package_name="interlude-scheduler", prog_name="interlude")
+def main(debug: bool) -> None:
+    """Spend a fixed GPU-hour budget on the best intermediate tasks for low-resource transfer."""
+
+
+@main.command()
+@_spec
+@_json
+def plan(spec: str, as_json: bool) -> None:
+    """Show trials, stages, hours, and what the cap cannot reach; run nothing."""
+    commands.plan(spec, _screen(), as_json=as_json)
+
+
+@main.command()
+@_spec
+@click.option(
+    "--driver", type=click.Choice(["ray", "inline"]), default="ray", help="Ray Tune, or one process."
+)
+@click.option("--store", metavar="DIR", help="Take the place of the spec's store.")
+def run(spec: str, driver: str, store: str | None) -> None:
+    """Run the study of SPEC, or resume what was begun."""
+    commands.run(spec, _screen(), driver=driver, store=store)
+
+
+@main.command()
+@_run
+@_json
+def status(run: str, as_json: bool) -> None:
+    """Show where RUN stands: money, trials, best score so far."""
+    commands.status(run, _screen(), as_json=as_json)
+
+
+@main.command()
+@_run
+@_json
+def ledger(run: str, as_json: bool) -> None:
+    """List every entry of RUN's ledger."""
+    commands.ledger(run, _screen(), as_json=as_json)
+
+
+@main.command()
+@_run
+@_json
+def report(run: str, as_json: bool) -> None:
+    """Write RUN's report and print its answer."""
+    commands.report(run, _screen(), as_json=as_json)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the budget spec."""
+    commands.schema()

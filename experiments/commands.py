@@ -1,0 +1,155 @@
+"""What stands behind each command of ``interlude``: from a path to what is printed.
+
+Everything heavy is imported where it is used, so that ``--help`` and ``plan`` start at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.console import Console
+
+from scheduler.errors import NoRunError
+from scheduler.places import journal_url, run_folder, store_url, tracking_url
+
+if TYPE_CHECKING:
+    from budgets.journal import SqlJournal
+    from budgets.ledger import Balance
+    from scheduler.state import StudyState
+
+_SPECS = (".yaml", ".yml")
+
+
+class Place(NamedTuple):
+    """A run: its folder and the database of its journal."""
+
+    folder: Path
+    journal: str
+
+
+def place_of(run: str) -> Place:
+    """The run that a folder or a spec file names.
+
+    Raises:
+        NoRunError: it is neither.
+        SpecError: the file does not describe a study.
+    """
+    path = Path(run).expanduser()
+    if path.suffix in _SPECS and path.is_file():
+        from scheduler.spec import load
+
+        spec, _ = load(path)
+        return Place(run_folder(spec), journal_url(spec))
+    if path.is_dir() and (path / "journal.db").is_file():
+        return Place(path.absolute(), f"sqlite:///{path.absolute() / 'journal.db'}")
+    state = "is not there" if not path.exists() else "holds no journal.db"
+    begun = ", ".join(sorted(str(found.parent) for found in path.glob("*/journal.db"))[:5])
+    hint = f"Runs in it: {begun}." if begun else "Begin one with `interlude run SPEC`."
+    raise NoRunError(f"{run} is no run: it {state}. Name a run's folder or its spec file. {hint}")
+
+
+@contextmanager
+def _journal(run: str) -> Iterator[SqlJournal]:
+    from budgets.journal import SqlJournal
+    from scheduler.facts import STUDY_FACTS
+
+    with SqlJournal(place_of(run).journal, STUDY_FACTS) as journal:
+        yield journal
+
+
+def _stand(journal: SqlJournal) -> tuple[StudyState, Balance]:
+    from budgets.account import Account
+    from scheduler.state import StudyState
+
+    account = Account(journal)
+    return StudyState.of(account.facts()), account.balance
+
+
+def plan(spec_file: str, console: Console, *, as_json: bool) -> None:
+    """Print the forecast of a spec."""
+    from scheduler.plan import plan_study
+    from scheduler.progress import plan_view
+    from scheduler.spec import load
+
+    found = plan_study(load(spec_file)[0])
+    _print_json(found.to_json()) if as_json else console.print(plan_view(found))
+
+
+def run(spec_file: str, console: Console, *, driver: str, store: str | None) -> None:
+    """Begin or resume the study of a spec, then print its answer and where the report lies."""
+    from scheduler.progress import Progress
+    from scheduler.run import run_study
+    from scheduler.spec import load
+
+    spec, text = load(spec_file, store)
+    with Progress(console) as progress:
+        run_study(spec, text, driver, progress)
+    _report(Place(run_folder(spec), journal_url(spec)), console)
+    url = tracking_url(spec)
+    if url is not None:
+        from scheduler.adapters.mlflow_tracker import MlflowView
+
+        view = MlflowView(url, store_url(spec), spec.name)
+        view.attach(run_folder(spec) / "report.html")
+        view.close()
+
+
+def status(run_name: str, console: Console, *, as_json: bool) -> None:
+    """Print where a run stands."""
+    from scheduler.progress import status_view
+    from scheduler.status import status_json
+
+    with _journal(run_name) as journal:
+        state, balance = _stand(journal)
+    _print_json(status_json(state, balance)) if as_json else console.print(status_view(state, balance))
+
+
+def ledger(run_name: str, console: Console, *, as_json: bool) -> None:
+    """Print every entry of a run's ledger."""
+    from scheduler.progress import kind_of, ledger_lines, ledger_rows
+
+    with _journal(run_name) as journal:
+        lines = tuple(journal.lines())
+        state, _ = _stand(journal)
+    if as_json:
+        _print_json(list(ledger_rows(lines)))
+        return
+    for line in ledger_lines(lines, kind_of(state.begun)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def report(run_name: str, console: Console, *, as_json: bool) -> None:
+    """Write a run's report and print its answer, or print the report as JSON."""
+    place = place_of(run_name)
+    if as_json:
+        from experiments.report import report_json
+
+        _print_json(report_json(place.folder, place.journal))
+    else:
+        _report(place, console)
+
+
+def schema() -> None:
+    """Print the JSON Schema of the budget spec."""
+    from scheduler.spec import json_schema
+
+    _print_json(json_schema())
+
+
+def _report(place: Place, console: Console) -> None:
+    """Write the report; print the answer in its own words and the path."""
+    from experiments.report import write_report
+
+    path = write_report(place.folder, place.journal)
+    answer = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["answer"]
+    for sentence in answer["sentences"]:
+        console.print(sentence, markup=False, highlight=False)
+    console.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,287 @@
+"""What a study looks like on a screen: plan, status, ledger, and live progress.
+
+Everything is drawn from the state and the balance alone. On a machine whose devices are CPU slots
+the unit is called *CPU slot-hours*, nowhere *GPU-hours*.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from budgets.amount import DeviceTime
+from budgets.bill import Purpose
+from budgets.journal import Line
+from budgets.ledger import Balance, Charged, Entry, Opened, Released, Reserved, apply
+from scheduler.facts import StudyBegun
+from scheduler.state import StudyState
+from scheduler.trial import Trial, TrialState
+from trainers.stage import EvaluateStage, Stage, TargetStage
+
+if TYPE_CHECKING:
+    from scheduler.plan import Plan
+
+_UNITS = {"gpu": "GPU-hours", "cpu": "CPU slot-hours"}
+_BAR = 40  # characters
+_TRIALS_SHOWN = 12
+
+
+def unit(kind: str) -> str:
+    """What an hour of one device is called."""
+    return _UNITS[kind]
+
+
+def kind_of(begun: StudyBegun | None) -> str:
+    """``gpu`` or ``cpu``, from the spec that a study was begun with."""
+    match begun:
+        case StudyBegun(spec={"budget": {"devices": {"kind": str(kind)}}}):
+            return kind
+        case _:
+            return "gpu"
+
+
+def hours(amount: DeviceTime) -> str:
+    """Device-hours with as many digits as tell a second apart."""
+    return f"{amount.hours:.4f}" if amount.hours < 10 else f"{amount.hours:,.2f}"
+
+
+# -- plan -----------------------------------------------------------------------------------------
+
+
+def plan_view(plan: Plan) -> RenderableType:
+    """The forecast of a study as tables."""
+    name = unit(plan.kind)
+    money = _table(plan.name, ("", f"{name}"))
+    money.add_row("cap", hours(plan.cap))
+    money.add_row("the control alone", hours(plan.least))
+    money.add_row("forecast", hours(plan.spent))
+    money.add_row("forecast at most", hours(plan.spent_at_most))
+    money.add_row("saved by sharing stages", hours(plan.saved))
+    stages = _table("stages", ("kind", "number", name))
+    for stage in plan.stages:
+        stages.add_row(stage.kind, str(stage.n), hours(stage.time))
+    rungs = ", ".join(f"{n} finish rung {rung}" for rung, n in enumerate(plan.by_rung))
+    mixes = f"{plan.n_trials} mixes (at least {plan.n_trials_at_least}) are tried beside the control"
+    words = [
+        f"{mixes}: {rungs}",
+        f"{plan.n_finals} repetitions of finalists and control on report cells",
+        f"{_duration(plan.wall_s)} on {plan.devices} {'GPUs' if plan.kind == 'gpu' else 'CPU slots'}",
+        f"ends because: {plan.reason}",
+    ]
+    beyond = [f"beyond the cap: {line}" for line in plan.beyond]
+    return Group(money, stages, *(Text(line) for line in [*words, *beyond]))
+
+
+# -- status ---------------------------------------------------------------------------------------
+
+
+def status_view(state: StudyState, balance: Balance) -> RenderableType:
+    """Where a study stands: money, purposes, leases, trials."""
+    kind = kind_of(state.begun)
+    title = state.begun.name if state.begun else "not begun"
+    money = _table(title, ("", unit(kind)))
+    for name, amount in (
+        ("cap", balance.cap),
+        ("spent", balance.spent),
+        ("held", balance.held),
+        ("free", balance.free),
+        ("overdrawn", balance.overdrawn),
+        ("saved by sharing stages", state.saved),
+    ):
+        money.add_row(name, hours(amount))
+    for purpose in Purpose:
+        if purpose in balance.by_purpose:
+            money.add_row(f"  for {purpose}", hours(balance.by_purpose[purpose]))
+    lines = [_burn_down(balance, kind), *(Text(f"running: {line}") for line in _running(state))]
+    lines.append(Text(_trial_counts(state)))
+    lines.append(Text(best_line(state)))
+    if state.ended is not None:
+        lines.append(Text(f"ended: {state.ended}"))
+    return Group(money, *lines, _trial_table(state))
+
+
+def _trial_table(state: StudyState) -> Table:
+    table = _table("", ("trial", "k", "tasks", "state", "rung", "score"))
+    for trial in sorted(state.trials.values(), key=_last_score, reverse=True)[:_TRIALS_SHOWN]:
+        score = f"{_last_score(trial):.2f}" if trial.scores else ""
+        mix = trial.recipe.mix
+        table.add_row(trial.name, str(mix.count), str(mix), trial.state, str(trial.rung), score)
+    left = len(state.trials) - _TRIALS_SHOWN
+    if left > 0:
+        table.caption = f"and {left} more"
+    return table
+
+
+def best_line(state: StudyState) -> str:
+    """The best score so far beside the control's."""
+    best, control = state.best(), state.control
+    if best is None or control is None:
+        return "no trial has been scored yet"
+    words = f"best so far {_last_score(best):.2f}: {best.recipe.mix} ({best.name})"
+    if not control.scores:
+        return f"{words}; the control has no score yet"
+    gain = _last_score(best) - _last_score(control)
+    return f"{words}; control {_last_score(control):.2f}, difference {gain:+.2f}"
+
+
+def _last_score(trial: Trial) -> float:
+    """Score at the highest rung, below every score for a trial that has none."""
+    return trial.scores[max(trial.scores)] if trial.scores else float("-inf")
+
+
+def _trial_counts(state: StudyState) -> str:
+    counts = Counter(trial.state for trial in state.trials.values())
+    return "trials: " + (", ".join(f"{counts[s]} {s}" for s in TrialState if counts[s]) or "none")
+
+
+def _running(state: StudyState) -> list[str]:
+    return [f"{lease.trial} {_stage_words(lease.config)}" for lease in state.leases.values()]
+
+
+def _stage_words(stage: Stage) -> str:
+    if isinstance(stage, TargetStage | EvaluateStage):
+        return f"{stage.kind} {stage.task}"
+    return f"{stage.kind} {stage.tokens:,} tokens"
+
+
+def _burn_down(balance: Balance, kind: str) -> Text:
+    """A bar of the cap: spent, held, free."""
+    whole = max(balance.cap.ms, balance.spent.ms + balance.held.ms, 1)
+    n_spent = min(_BAR, round(_BAR * balance.spent.ms / whole))
+    n_held = min(_BAR - n_spent, round(_BAR * balance.held.ms / whole))
+    bar = Text("█" * n_spent, style="red")
+    bar.append("▒" * n_held, style="yellow")
+    bar.append("·" * (_BAR - n_spent - n_held), style="green")
+    return bar.append(f"  {money_line(balance, kind)}", style="default")
+
+
+def money_line(balance: Balance, kind: str) -> str:
+    """Spent, held and free of the cap in words."""
+    return (
+        f"{hours(balance.spent)} spent, {hours(balance.held)} held, {hours(balance.free)} free "
+        f"of {hours(balance.cap)} {unit(kind)}"
+    )
+
+
+# -- ledger ---------------------------------------------------------------------------------------
+
+
+def ledger_rows(lines: Iterable[Line]) -> Iterator[dict[str, object]]:
+    """The ledger's entries as plain JSON, with what was free after each."""
+    balance = Balance()
+    for line in lines:
+        entry = line.fact
+        if not isinstance(entry, Entry):
+            continue
+        balance = apply(balance, entry)
+        row: dict[str, object] = {
+            "seq": line.seq,
+            "at": line.at.isoformat(timespec="milliseconds"),
+            "entry": type(entry).__name__,
+        }
+        match entry:
+            case Opened(amount):
+                row |= {"ms": amount.ms}
+            case Reserved(hold, amount):
+                row |= {"hold": hold, "ms": amount.ms}
+            case Charged(hold, purpose, amount):
+                row |= {"hold": hold, "purpose": str(purpose), "ms": amount.ms}
+            case Released(hold):
+                row |= {"hold": hold}
+        yield {**row, "free_ms": balance.free.ms}
+
+
+def ledger_lines(lines: Iterable[Line], kind: str) -> Iterator[str]:
+    """One line of text per entry: number, time, entry, amount, what is free after it."""
+    yield f"{'':>6}  {'UTC':19}  {'entry':9} {'amount':>12}  {'free':>12}  {unit(kind)}"
+    for row in ledger_rows(lines):
+        amount, free = _ms(row, "ms"), _ms(row, "free_ms")
+        words = " ".join(str(row[key]) for key in ("purpose", "hold") if key in row)
+        at = str(row["at"])[:19].replace("T", " ")
+        yield f"{row['seq']:>6}  {at}  {row['entry']!s:9} {amount:>12}  {free:>12}  {words}".rstrip()
+
+
+# -- live -----------------------------------------------------------------------------------------
+
+
+class Progress:
+    """Live progress of a run: a picture on a terminal, single lines elsewhere.
+
+    Call it with state and balance after every move.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+        self._said: tuple[object, ...] = ()
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, state: StudyState, balance: Balance) -> None:
+        """Show how the study stands now."""
+        if self._live is not None:
+            self._live.update(live_view(state, balance))
+            return
+        line = plain_line(state, balance)
+        if (state.ended, line) != self._said:
+            self._said = (state.ended, line)
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def live_view(state: StudyState, balance: Balance) -> RenderableType:
+    """Budget burn-down, what is running, trials by state, best score so far."""
+    lines = [Text(f"running  {line}") for line in _running(state)]
+    done = sum(record.done for record in state.stages.values())
+    return Group(
+        _burn_down(balance, kind_of(state.begun)),
+        *lines,
+        Text(f"stages: {done} done, {len(state.leases)} running; {_trial_counts(state)}"),
+        Text(best_line(state), style="bold"),
+        *([Text(f"ended: {state.ended}")] if state.ended else []),
+    )
+
+
+def plain_line(state: StudyState, balance: Balance) -> str:
+    """The same in one line."""
+    done = sum(record.done for record in state.stages.values())
+    running = ", ".join(_running(state)) or "nothing"
+    line = (
+        f"{money_line(balance, kind_of(state.begun))} | stages: {done} done, running: {running} | "
+        f"{_trial_counts(state)} | {best_line(state)}"
+    )
+    return f"{line} | ended: {state.ended}" if state.ended else line
+
+
+def _duration(wall_s: float) -> str:
+    if wall_s < 120:
+        return f"about {wall_s:.0f} s"
+    return f"about {wall_s / 60:.0f} min" if wall_s < 7200 else f"about {wall_s / 3600:.1f} h"
+
+
+def _ms(row: Mapping[str, object], key: str) -> str:
+    """Milliseconds of a ledger row as hours, empty where it has none."""
+    value = row.get(key)
+    return hours(DeviceTime(value)) if isinstance(value, int) else ""
+
+
+def _table(title: str, columns: tuple[str, ...]) -> Table:
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 or len(columns) > 3 else "right")
+    return table
