@@ -76,7 +76,7 @@ def evaluate(
 
     task = catalogue_task(stage.task)
     scores, tables = [], []
-    bf16 = stage.model.precision == "bf16" and device.type == "cuda"
+    bf16 = stage.model.precision == "bf16" and device.type == "cuda" and torch.cuda.is_bf16_supported()
     for language in stage.languages:
         examples = cell_examples(task, language, stage.half, source, stage.max_examples)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import PAD_ID, WIDTH, tiny_encoder, tiny_task, tiny_tokenizer
 from transformers import AutoModel, AutoTokenizer
@@ -219,6 +219,7 @@ def test_real_tasks_are_scored_with_a_real_encoder(mirror, name, language, tmp_p
         assert score.value > 25
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 600), max_size=200), st.integers(1, 2000))
 def test_batches_hold_every_row_once_within_the_budget(n_tokens, batch_tokens):
     batches = list(batch_rows(n_tokens, batch_tokens))

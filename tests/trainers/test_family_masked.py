@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from tiny_model import (
     tiny_tokenizer,
 )
 
+from trainers.errors import ModelError
 from trainers.families import family
 from trainers.tasks.spec import FamilyName
 
@@ -125,3 +128,10 @@ def test_losses_are_booked_on_the_text_they_come_from():
 def test_training_learns_the_text():
     losses, _, _ = losses_while_training(MASKED, EXAMPLES, TASK)
     assert np.mean(losses[-5:]) < 0.5 * losses[0]
+
+
+def test_a_tokenizer_without_a_mask_token_is_refused():
+    tokenizer = copy.deepcopy(tiny_tokenizer())
+    tokenizer.mask_token = None
+    with pytest.raises(ModelError, match="no mask token"):
+        MASKED.encode(EXAMPLES, TASK, tokenizer, training=True)

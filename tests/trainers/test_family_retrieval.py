@@ -5,6 +5,7 @@ import pytest
 import torch
 from tiny_model import PAD_ID, WIDTH, as_rows, batched, scored, tiny_encoder, tiny_task, tiny_tokenizer
 
+from trainers.errors import TaskError
 from trainers.families import family
 from trainers.families.retrieval import sentence_vectors
 from trainers.tasks.spec import FamilyName
@@ -41,9 +42,9 @@ def test_an_example_gives_a_query_and_a_document():
 
 def test_retrieval_is_never_trained():
     examples = {"id": ["0"], "query": ["the cat"], "document": ["Bob"]}
-    with pytest.raises(ValueError, match="tiny-retrieval is retrieval"):
+    with pytest.raises(TaskError, match="tiny-retrieval is retrieval"):
         RETRIEVAL.encode(examples, TASK, tiny_tokenizer(), training=True)
-    with pytest.raises(NotImplementedError, match="take it out of the mix"):
+    with pytest.raises(TaskError, match="Take it out of the mix"):
         RETRIEVAL.loss(tiny_encoder(), RETRIEVAL.make_head(WIDTH, TASK), {})
 
 

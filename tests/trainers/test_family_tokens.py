@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import (
     PAD_ID,
@@ -75,6 +75,7 @@ def test_a_batch_picks_the_labelled_positions_out_of_the_flat_batch():
     assert batch["tags"].tolist() == [1, 0, 0, 0, 2]
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(5, 9), min_size=1, max_size=12), max_size=30), st.integers(1, 10))
 def test_windows_keep_every_word_once_and_in_order(words, room):
     numbered = list(enumerate(words))

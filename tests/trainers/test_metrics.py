@@ -40,13 +40,13 @@ def quietly(function, *arguments, **settings_):
         return function(*arguments, **settings_)
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(tags=sentences)
 def test_spans_are_those_of_seqeval(seqeval, tags):
     assert spans(tags) == quietly(seqeval.sequence_labeling.get_entities, tags)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     pairs=st.lists(
         st.lists(st.tuples(st.sampled_from(NAME_TAGS), st.sampled_from(NAME_TAGS)), min_size=1),
@@ -83,6 +83,7 @@ def test_nothing_to_measure_is_0(metric):
 
 
 @pytest.mark.parametrize("metric", Metric)
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**31))
 def test_many_samples_are_scored_as_each_one_alone(metric, seed):
     draw = np.random.default_rng(seed)
@@ -127,6 +128,7 @@ def test_an_unanswerable_question_is_answered_by_nothing():
     assert (token_f1("", ["cat"]), exact_match("", ["cat"])) == (0, 0)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20), st.lists(st.text(max_size=20), max_size=3))
 def test_an_exact_match_has_full_f1(prediction, answers):
     f1 = token_f1(prediction, answers)

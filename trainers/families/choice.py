@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainers.errors import MalformedDataError
 from trainers.families.sequences import (
     FirstTokenHead,
     Frame,
@@ -75,11 +76,11 @@ class ChoiceFamily:
         """``input_ids`` and ``attention_mask`` (B * C, T), ``label`` (B,).
 
         Raises:
-            ValueError: the examples do not have equally many choices.
+            MalformedDataError: the examples do not have equally many choices.
         """
         counts = sorted({len(row["input_ids"]) for row in rows})
         if len(counts) != 1:
-            raise ValueError(
+            raise MalformedDataError(
                 f"a batch of choice examples has {counts[0]} to {counts[-1]} choices per example; "
                 "every example of a task must offer equally many"
             )

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainers.errors import ModelError
 from trainers.families.sequences import Frame, column, encode_batch, linear, longest, pad, token_ids
 
 if TYPE_CHECKING:
@@ -56,7 +57,15 @@ class MaskedFamily:
 
         ``text_from`` and ``text_to`` bound what may be masked; ``mask_id`` and ``n_vocabulary``
         travel with the rows because a batch is made without the tokenizer.
+
+        Raises:
+            ModelError: the tokenizer has no mask token.
         """
+        if tokenizer.mask_token_id is None:
+            raise ModelError(
+                f"task {task.name} masks tokens and the tokenizer has no mask token. Set one, or leave "
+                "masked text out of the mix."
+            )
         frame = Frame.of(tokenizer)
         room = frame.room_alone(longest(task, tokenizer))
         texts = [text[:room] for text in token_ids(tokenizer, examples["text"])]

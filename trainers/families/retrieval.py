@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainers.errors import TaskError
 from trainers.families.sequences import Frame, longest, pad, token_ids
 
 if TYPE_CHECKING:
@@ -39,10 +40,13 @@ class RetrievalFamily:
         """Two features per example, told apart by ``side``: 0 the query, 1 the document.
 
         Raises:
-            ValueError: asked for training features.
+            TaskError: asked for training features.
         """
         if training:
-            raise ValueError(f"task {task.name} is retrieval, which judges an encoder and trains none")
+            raise TaskError(
+                f"task {task.name} is retrieval, which judges an encoder and trains none. Take it out "
+                "of the mix; it can be a target."
+            )
         frame = Frame.of(tokenizer)
         room = frame.room_alone(longest(task, tokenizer))
         features: Features = {name: [] for name in ("input_ids", "example", "n_tokens", "side")}
@@ -71,9 +75,9 @@ class RetrievalFamily:
         """None.
 
         Raises:
-            NotImplementedError: always.
+            TaskError: always.
         """
-        raise NotImplementedError("retrieval judges an encoder and trains none; take it out of the mix")
+        raise TaskError("retrieval judges an encoder and has no loss. Take it out of the mix.")
 
     def score(
         self,

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainers.errors import ModelError, TaskError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from trainers.tasks.spec import TaskSpec
 
 _INITIAL_STD = 0.02  # as XLM-R initialises its own heads
+_LEAST_TOKENS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,11 @@ class Frame:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> Frame:
-        """The frame that ``tokenizer`` puts around a pair of texts."""
+        """The frame that ``tokenizer`` puts around a pair of texts.
+
+        Raises:
+            ModelError: the tokenizer makes nothing of a plain letter, so it shows no frame.
+        """
         encoded = tokenizer("a", "b")
         owners = ["special" if owner is None else owner for owner in encoded.sequence_ids(0)]
         numbered = zip(owners, encoded["input_ids"], strict=True)
@@ -50,8 +57,13 @@ class Frame:
             (owner, tuple(token_id for _, token_id in run))
             for owner, run in groupby(numbered, key=lambda pair: pair[0])
         ]
-        first = next(place for place, (owner, _) in enumerate(runs) if owner == 0)
-        second = next(place for place, (owner, _) in enumerate(runs) if owner == 1)
+        places = {owner: place for place, (owner, _) in enumerate(runs)}
+        if 0 not in places or 1 not in places:
+            raise ModelError(
+                f"the tokenizer gives {len(encoded['input_ids'])} tokens for the texts 'a' and 'b' and "
+                "none of them is theirs. Give one with an unknown token, which can frame two texts."
+            )
+        first, second = places[0], places[1]
 
         def specials(*, begin: int, end: int) -> tuple[int, ...]:
             return tuple(token_id for _, run in runs[begin:end] for token_id in run)
@@ -80,8 +92,18 @@ class Frame:
 
 
 def longest(task: TaskSpec, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Tokens a sequence may have: the task's limit, or the model's where that is smaller."""
-    return min(task.max_length, int(tokenizer.model_max_length))
+    """Tokens a sequence may have: the task's limit, or the model's where that is smaller.
+
+    Raises:
+        TaskError: too few to hold a question, a text and the frame around them.
+    """
+    max_length = min(task.max_length, int(tokenizer.model_max_length))
+    if max_length < _LEAST_TOKENS:
+        raise TaskError(
+            f"task {task.name} allows {task.max_length} tokens per sequence and the tokenizer "
+            f"{tokenizer.model_max_length}; at least {_LEAST_TOKENS} are needed. Raise max_length."
+        )
+    return max_length
 
 
 def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
@@ -111,17 +133,15 @@ def column(rows: Sequence[Mapping[str, Any]], name: str) -> torch.Tensor:
     return torch.tensor([row[name] for row in rows], dtype=torch.long)
 
 
-def flat_positions(
-    rows: Sequence[Mapping[str, Any]], name: str, n_tokens: int
-) -> tuple[torch.Tensor, list[int]]:
-    """Positions named by each row, counted through a (B, T) tensor laid out flat, and how many.
+def flat_positions(rows: Sequence[Mapping[str, Any]], name: str, n_tokens: int) -> torch.Tensor:
+    """Positions named by each row, counted through a (B, T) tensor laid out flat.
 
     They are known on the host, so picking them on the device waits for nothing.
     """
     positions = [
         row_number * n_tokens + position for row_number, row in enumerate(rows) for position in row[name]
     ]
-    return torch.tensor(positions, dtype=torch.long), [len(row[name]) for row in rows]
+    return torch.tensor(positions, dtype=torch.long)
 
 
 def encode_batch(encoder: nn.Module, batch: Batch) -> torch.Tensor:

@@ -94,7 +94,7 @@ class TokensFamily:
     def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
         """``input_ids`` and ``attention_mask`` (B, T), ``positions`` in B * T and ``tags`` (W,)."""
         batch = pad([row["input_ids"] for row in rows], pad_id)
-        positions_W, _ = flat_positions(rows, "positions", batch["input_ids"].shape[1])
+        positions_W = flat_positions(rows, "positions", batch["input_ids"].shape[1])
         tags_W = torch.tensor([tag for row in rows for tag in row["tags"]], dtype=torch.long)
         return {**batch, "positions": positions_W, "tags": tags_W}
 
