@@ -93,7 +93,7 @@ def random_encoder(
             f"{entry.name} is a published model; only a model with a shape of its own is pretrained"
         )
     config = XLMRobertaConfig(
-        **entry.shape,
+        **{**_NO_DROPOUT, **entry.shape},
         vocab_size=len(tokenizer),
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,
@@ -143,6 +143,11 @@ def save_encoder(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, f
         encoder.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
+
+# Unless the shape says otherwise: dropout keeps attention off its fused kernels. The toy encoder trained
+# at 22 000 tokens per s with XLM-R's 0.1 and at 42 000 without, to the same loss after 200 000 tokens
+# (one thread of a shared two-core machine).
+_NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 _VOCABULARIES = ("tokenizer.json", "sentencepiece.bpe.model", "vocab.txt")
 

@@ -30,7 +30,7 @@ def batches(lengths, batch_tokens=64, seed=0):
 lengths_strategy = st.lists(st.integers(1, 100), min_size=1, max_size=200)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(lengths_strategy, st.integers(1, 200), st.integers(0, 5))
 def test_an_epoch_holds_every_feature_once_and_no_batch_passes_its_budget(lengths, batch_tokens, epoch):
     plan = batches(lengths, batch_tokens).plan(epoch)
@@ -39,7 +39,7 @@ def test_an_epoch_holds_every_feature_once_and_no_batch_passes_its_budget(length
         assert len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= batch_tokens
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(lengths_strategy, st.integers(1, 30))
 def test_a_stopped_order_continues_as_if_it_had_not_stopped(lengths, n_before):
     def taken(reader, position, count):

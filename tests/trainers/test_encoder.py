@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -110,6 +111,12 @@ def test_random_weights_depend_on_the_seed_alone():
     assert not torch.equal(first.state_dict()[name], other.state_dict()[name])
     assert first.config.hidden_size == TOY.width
     assert len(first.encoder.layer) == TOY.n_layers
+
+
+def test_random_encoders_have_no_dropout_unless_their_shape_says_so():
+    assert random_encoder(TOY, tiny_tokenizer(), seed=1).config.attention_probs_dropout_prob == 0.0
+    said = replace(TOY, shape={**TOY.shape, "hidden_dropout_prob": 0.3})
+    assert random_encoder(said, tiny_tokenizer(), seed=1).config.hidden_dropout_prob == 0.3
 
 
 def test_a_published_model_is_not_pretrained_from_random_weights():

@@ -5,7 +5,7 @@ from contextlib import suppress
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from budgets.bill import Purpose
@@ -72,6 +72,7 @@ moves = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(moves, max_size=6), st.integers(1, 8))
 def test_the_bill_sums_to_the_lease_and_no_purpose_is_off_by_more_than_rounding(story, devices):
     clock = HandClock()

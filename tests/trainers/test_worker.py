@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from tiny_model import WORDS, tiny_encoder, tiny_tokenizer
 from transformers import XLMRobertaForMaskedLM
 
+import trainers.loop
 from budgets.amount import DeviceTime
 from budgets.bill import Purpose
 from trainers.checkpoints import StageStore
@@ -246,6 +247,34 @@ def test_a_stage_cut_into_many_leases_equals_one_that_ran_through(bench, place, 
             other.tensors(stage, "trunk/state.safetensors"),
             bench.tensors(stage, "trunk/state.safetensors"),
         )
+
+
+class _KilledError(BaseException):
+    pass
+
+
+def test_a_killed_stage_goes_on_from_its_last_periodic_save(bench, place, tmp_path, monkeypatch):
+    stage = replace(bench.target(tokens=10_000), optimisation=replace(OPTIMISATION, warmup_share=0.5))
+    bench.run(stage)
+    other = Bench(place, tmp_path / "other")
+    clock = TickingClock()
+    seeded = trainers.loop.seed_everything
+
+    def killing(seed, *labels):
+        clock.time_s += 5.0  # a slow step: a save is due every twelve
+        if labels == ("step", 40):
+            raise _KilledError
+        seeded(seed, *labels)
+
+    monkeypatch.setattr("trainers.loop.seed_everything", killing)
+    with pytest.raises(_KilledError):
+        other.run(stage, worker=other.new_worker(clock))
+    monkeypatch.undo()
+    assert other.store.has(f"{stage_name(stage)}.partial")
+    rest = other.run(stage, worker=other.new_worker())
+    assert rest.outcome is Outcome.DONE
+    assert 0 < rest.n_tokens < 0.5 * 10_000
+    assert_same(other.tensors(stage), bench.tensors(stage))
 
 
 def test_only_the_encoder_crosses_to_a_target_and_in_float32(bench):
