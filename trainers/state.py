@@ -104,7 +104,7 @@ class Learner:
         self.optimiser = torch.optim.AdamW(
             groups,
             lr=optimisation.learning_rate,
-            betas=(0.9, 0.98),
+            betas=(0.9, 0.98),  # with eps: as RoBERTa and XLM-R were trained, arXiv:1907.11692
             eps=1e-6,
             weight_decay=optimisation.weight_decay,
             fused=True,

@@ -1,6 +1,8 @@
 """A worker carries out every kind of stage, within its lease, and bills all of it."""
 
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,12 +113,13 @@ class Bench:
         self.kind, self.place, self.folder = kind, place, folder
         self.source = open_source(kind, place)
         self.model = ModelRef(model, model_revision(entry(model), kind, place))
-        self.store = StageStore(str(folder / "runs"))
+        self.url = str(folder / "runs")
+        self.store = StageStore(self.url)
         self.worker = self.new_worker()
 
     def new_worker(self, clock=None):
         cache = str(self.folder / "cache")
-        settings = WorkerSettings(str(self.folder / "runs"), self.kind, self.place, "cpu", 1, cache)
+        settings = WorkerSettings(self.url, self.kind, self.place, "cpu", 1, cache)
         return Worker(settings, clock or TickingClock())
 
     def run(self, stage, limit=ENOUGH, worker=None):
@@ -402,6 +405,25 @@ def test_the_toy_encoder_is_pretrained_from_nothing_and_fine_tuned(tmp_path):
     assert bench.run(target).outcome is Outcome.DONE
     orphan = bench.run(bench.target(name="toy_xnli"))
     assert (orphan.outcome, orphan.error[:11]) == (Outcome.FAILED, "ModelError:")
+
+
+def test_stages_in_a_remote_store_are_read_back_by_another_worker(bench):
+    bench.url = f"memory://{bench.folder.name}/runs"
+    target = bench.target(tokens=300)
+    first = bench.run(target, worker=bench.new_worker())
+    assert first.outcome is Outcome.DONE, first.error
+    scored = bench.run(bench.evaluation(target), worker=bench.new_worker())
+    assert scored.outcome is Outcome.DONE, scored.error
+    assert StageStore(bench.url).has(stage_name(target))
+
+
+def test_a_worker_that_has_not_begun_has_not_loaded_torch():
+    code = (
+        "import sys; from budgets.clock import MonotonicClock; from trainers.worker import *; "
+        "Worker(WorkerSettings('runs', 'toy', None, 'cpu', 1, 'cache'), MonotonicClock()); "
+        "sys.exit(bool({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.mirror
