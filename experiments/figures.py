@@ -104,8 +104,7 @@ def pareto(study: Study, found: Sequence[Standing]) -> Picture:
         _front_line(axes, front)
         axes.set_xlabel(f"cost of the recipe on its own, {study.unit}")
         axes.set_ylabel("score, points (search examples)")
-        axes.set_xlim(left=0)
-        axes.margins(y=0.12)
+        axes.margins(x=0.07, y=0.12)
         axes.legend(loc="lower right")
 
     ends = f"from {points(front[0].score)} points at {hours(front[0].alone)} {study.unit} to "
@@ -166,7 +165,7 @@ def rung_against_rung(study: Study, found: Sequence[Standing]) -> Picture:
             axes.scatter(xs, ys, s=34, color=BLUE, edgecolor="white", linewidth=0.6, zorder=3)
             axes.set_xlabel(f"score at {tokens(rungs[link.lower])} tokens, points")
             axes.set_ylabel(f"score at {tokens(rungs[link.higher])} tokens, points")
-            said = "no spread" if link.tau is None else f"τ = {plain(link.tau.value)}"
+            said = "too few for τ" if link.tau is None else f"τ = {plain(link.tau.value)}"
             axes.set_title(f"{said}, {len(link.pairs)} mixes")
             axes.margins(0.12)
             axes.locator_params(nbins=5)
@@ -177,8 +176,9 @@ def rung_against_rung(study: Study, found: Sequence[Standing]) -> Picture:
         for link in links
         if link.tau is not None
     ]
+    taus = "; ".join(said) or "needs five mixes with different scores"
     caption = (
-        f"Kendall's τ with 95 % interval, {'; '.join(said) or 'not defined without spread'}; only "
-        "promoted mixes have a next rung, which tends to lower τ, and the grey line is equality."
+        f"Kendall's τ with 95 % interval, {taus}; only promoted mixes have a next rung, which tends to "
+        "lower τ, and the grey line is equality."
     )
     return Picture(name, title, caption, draw(name, 3.1, paint))

@@ -20,7 +20,7 @@ class RungLink:
 
     Attributes:
         pairs: trial -> score at the lower and at the higher rung.
-        tau: None with fewer than three trials or without spread.
+        tau: None with fewer than five trials or without spread.
     """
 
     lower: int

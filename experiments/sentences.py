@@ -26,6 +26,11 @@ def _verdict_sentence(study: Study, answer: Answer) -> str:
         f"{mix_name(mix)} (k = {mix.count}, {tokens(study.spec.intermediate.rungs[best.rung])} tokens)"
     )
     change = gain.value if gain else best.score - control.score
+    if answer.verdict is Verdict.GAIN and not answer.final:
+        return (
+            f"Provisional: so far {what} scores {points(change)} points above no intermediate task "
+            f"({_sureness(answer, best)})."
+        )
     if answer.verdict is Verdict.GAIN:
         return (
             f"Training on {what} before the target task raises the score by "
@@ -70,7 +75,7 @@ def _count_sentence(study: Study, answer: Answer, found: Sequence[Standing]) -> 
     control = control_of(found)
     top = max(best, key=lambda k: best[k].score)
     scores = ", ".join(f"k = {k}: {points(best[k].score)}" for k in best)
-    beside = f" (control {points(control.score)})" if control else ""
+    beside = f"; control: {points(control.score)}" if control else ""
     where = f"at {tokens(study.spec.intermediate.rungs[rung])} tokens, one seed each, search examples"
     if len(best) == 1:
         return f"By number of tasks only {tasks_of(top)} can be judged {where}: {scores}{beside}."
@@ -82,9 +87,11 @@ def _count_sentence(study: Study, answer: Answer, found: Sequence[Standing]) -> 
         if most < study.spec.intermediate.count[1]
         else ""
     )
+    if control and control.score >= best[top].score:
+        return f"No number of tasks beat the control ({where}: best mix at {scores}{beside})."
     return (
         f"By number of tasks the best mix had {tasks_of(top)}{more} ({where}: best mix at {scores}"
-        f"{'; control: ' + points(control.score) if control else ''})."
+        f"{beside})."
     )
 
 

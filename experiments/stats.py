@@ -260,10 +260,11 @@ def kendall_tau(first: Array, second: Array, *, seed: int) -> Interval | None:
         seed: of the draws.
 
     Returns:
-        tau-b with its interval, or None with fewer than three trials or no spread in a score.
+        tau-b with its interval, or None with fewer than five trials or no spread in a score: draws
+        of three or four trials repeat one order so often that an interval would be a pretence.
     """
     n = len(first)
-    if n < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+    if n < 5 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     signs_first = np.sign(first[:, None] - first[None, :])
     signs_second = np.sign(second[:, None] - second[None, :])

@@ -145,6 +145,7 @@ def test_tau_agrees_with_counting_pairs_ties_included():
     assert -1 <= tau.low <= tau.value <= tau.high <= 1
 
 
-def test_tau_is_not_claimed_from_two_trials_or_equal_scores():
-    assert kendall_tau(np.array([1.0, 2.0]), np.array([1.0, 2.0]), seed=0) is None
+def test_tau_is_not_claimed_from_four_trials_or_equal_scores():
+    assert kendall_tau(np.arange(4.0), np.arange(4.0), seed=0) is None
+    assert kendall_tau(np.arange(5.0), np.arange(5.0), seed=0).value == 1.0
     assert kendall_tau(np.ones(5), np.arange(5.0), seed=0) is None

@@ -1,0 +1,83 @@
+"""The report in a real browser: it opens without an error, without network, without JavaScript."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed"),
+]
+FIGURES = ("gains", "score-by-count", "pareto", "rungs", "spending")
+SECTIONS = ("answer", "numbers", "arms", "cells", "recipe", "not-tried", "threats", "trials")
+
+
+def chromium(profile, page, *options):
+    """What the browser printed (the page as it stands, for ``--dump-dom``) and what it logged."""
+    command = [
+        *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+        *("--disable-dev-shm-usage", "--enable-logging=stderr", "--v=0", f"--user-data-dir={profile}"),
+        *(*options, page.as_uri()),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def test_an_error_on_a_page_would_be_noticed(tmp_path):
+    page = tmp_path / "wrong.html"
+    page.write_text("<script>console.error('as expected')</script><img src='missing.png'>")
+    _, console = chromium(tmp_path / "profile", page, "--dump-dom")
+    assert any("as expected" in line for line in console)
+
+
+def picture(profile, page, *options):
+    """Pixels of the page in a window of 700 by 6,000, shape (6000, 700, 3), 0 to 1."""
+    shot = profile.with_suffix(".png")
+    options = (*options, f"--screenshot={shot}", "--window-size=700,6000", "--hide-scrollbars")
+    _, console = chromium(profile, page, *options)
+    assert console == []
+    return imread(shot)[..., :3]
+
+
+def without_javascript(profile):
+    """A browser profile that runs no script."""
+    settings = {"profile": {"default_content_setting_values": {"javascript": 2}}}
+    (profile / "Default").mkdir(parents=True)
+    (profile / "Default" / "Preferences").write_text(json.dumps(settings))
+    return profile
+
+
+def test_a_script_runs_only_where_it_is_allowed(tmp_path):
+    page = tmp_path / "red.html"
+    page.write_text("<body><script>document.body.style.background = 'red'</script></body>")
+    assert picture(tmp_path / "with", page)[9, 9].tolist() == [1.0, 0.0, 0.0]
+    assert picture(without_javascript(tmp_path / "without"), page)[9, 9].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_the_report_opens_with_all_its_figures_and_no_error(whole_report, tmp_path):
+    dom, console = chromium(tmp_path / "profile", whole_report, "--dump-dom")
+    assert console == []
+    assert dom.count("<svg") == len(FIGURES)
+    for name in FIGURES:
+        assert f'id="figure-{name}"' in dom
+    for section in SECTIONS:
+        assert f'id="{section}"' in dom
+
+
+def test_the_figures_are_drawn_in_colour_fit_a_narrow_window_and_need_no_javascript(
+    whole_report, tmp_path
+):
+    pixels = picture(tmp_path / "with", whole_report)
+    blue = np.abs(pixels - np.array([0x00, 0x72, 0xB2]) / 255).max(axis=-1) < 0.02
+    bands = np.add.reduceat(blue.sum(axis=1), range(0, len(blue), 500))
+    assert (bands > 100).sum() >= 5
+    assert pixels[:, -3:].min() == 1.0
+    assert np.array_equal(pixels, picture(without_javascript(tmp_path / "without"), whole_report))
