@@ -124,6 +124,8 @@ def best_line(state: StudyState) -> str:
     best, control = state.best(), state.control
     if best is None or control is None:
         return "no trial has been scored yet"
+    if best is control:
+        return f"best so far {_last_score(best):.2f}: the control, no intermediate task"
     words = f"best so far {_last_score(best):.2f}: {best.recipe.mix} ({best.name})"
     if not control.scores:
         return f"{words}; the control has no score yet"
@@ -238,9 +240,11 @@ class Progress:
         if self._live is not None:
             self._live.update(live_view(state, balance))
             return
-        line = plain_line(state, balance)
-        if (state.ended, line) != self._said:
-            self._said = (state.ended, line)
+        done = sum(record.done for record in state.stages.values())
+        news = (done, _trial_counts(state), best_line(state), state.ended)
+        if news != self._said:  # a lease that opens is no line of its own
+            self._said = news
+            line = plain_line(state, balance)
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -260,10 +264,9 @@ def live_view(state: StudyState, balance: Balance) -> RenderableType:
 def plain_line(state: StudyState, balance: Balance) -> str:
     """The same in one line."""
     done = sum(record.done for record in state.stages.values())
-    running = ", ".join(_running(state)) or "nothing"
     line = (
-        f"{money_line(balance, kind_of(state.begun))} | stages: {done} done, running: {running} | "
-        f"{_trial_counts(state)} | {best_line(state)}"
+        f"{money_line(balance, kind_of(state.begun))} | {done} stages done | {_trial_counts(state)} | "
+        f"{best_line(state)}"
     )
     return f"{line} | ended: {state.ended}" if state.ended else line
 

@@ -5,7 +5,8 @@ many facts have been shown is a tag of the parent, so a second look at the same 
 what is new, and a killed driver leaves neither duplicates nor runs that seem to go on for ever.
 
     interlude.key    <study>    <study>/<trial>    <study>/<trial>/<hold>
-    metrics          score/<task>/<language>, bill/<purpose>_s, gpu_hours, score, best_score
+    metrics          score/<task>/<language>, bill/<purpose>_s, score, best_score, and gpu_hours,
+                     which is called cpu_slot_hours where devices are CPU slots
     step             device-seconds the study had spent
 
 ``MlflowView`` does this in a thread of its own: a driver never waits for it.
@@ -21,6 +22,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from budgets.amount import DeviceTime
 from budgets.bill import Bill
@@ -37,12 +39,15 @@ from scheduler.facts import (
     TrialProposed,
 )
 from scheduler.places import unchanging
+from scheduler.progress import kind_of
 from scheduler.state import StudyState
 from scheduler.trial import Trial, TrialState
 from trainers.stage import EvaluateStage, Outcome, Stage, TargetStage
 
 _SHOWN = "interlude.facts"
 _FACTS_A_FLUSH = 500
+# What a database or server can do to its client; ImportError is a database driver not installed.
+_BROKEN = (MlflowException, SQLAlchemyError, OSError, ImportError)
 _TRIAL_STATUS = {
     TrialState.PLANNED: RUNNING,
     TrialState.RUNNING: RUNNING,
@@ -149,6 +154,10 @@ class MlflowTracker:
     def _trial(self, name: str) -> str:
         return f"{self._study}/{name}"
 
+    def _hours(self, prefix: str = "") -> str:
+        """The name of a metric in device-hours."""
+        return prefix + ("gpu_hours" if kind_of(self._state.begun) == "gpu" else "cpu_slot_hours")
+
     @property
     def _step(self) -> int:
         return self._spent.ms // 1000
@@ -169,7 +178,7 @@ class MlflowTracker:
                 self._end(fact, at_ms)
             case StageShared(trial):
                 self._runs.metric(
-                    self._study, "saved_gpu_hours", self._state.saved.hours, at_ms, self._step
+                    self._study, self._hours("saved_"), self._state.saved.hours, at_ms, self._step
                 )
                 self._runs.tag(self._trial(trial), "shares stages", "yes")
             case StudyEnded(reason):
@@ -187,7 +196,7 @@ class MlflowTracker:
 
     def _opened(self, amount: DeviceTime, at_ms: int) -> None:
         if self._runs.has(self._study):
-            self._runs.metric(self._study, "granted_gpu_hours", amount.hours, at_ms, self._step)
+            self._runs.metric(self._study, self._hours("granted_"), amount.hours, at_ms, self._step)
 
     def _propose(self, fact: TrialProposed, at_ms: int) -> None:
         key, recipe = self._trial(fact.trial), fact.recipe
@@ -243,9 +252,9 @@ class MlflowTracker:
                     run, f"score/{cell.task}/{cell.language}", cell.value, at_ms, self._step
                 )
         hours = self._spent_by_trial[fact.trial].hours
-        self._runs.metric(key, "gpu_hours", found.bill.total.hours, at_ms, self._step)
-        self._runs.metric(trial, "gpu_hours", hours, at_ms, self._step)
-        self._runs.metric(self._study, "gpu_hours", self._spent.hours, at_ms, self._step)
+        self._runs.metric(key, self._hours(), found.bill.total.hours, at_ms, self._step)
+        self._runs.metric(trial, self._hours(), hours, at_ms, self._step)
+        self._runs.metric(self._study, self._hours(), self._spent.hours, at_ms, self._step)
         self._runs.tag(key, "outcome", found.outcome)
         if found.error:
             self._runs.tag(key, "error", found.error)
@@ -289,8 +298,6 @@ class MlflowView:
         self._queue.put(("close_orphans", ()))
         self._queue.put(None)
         self._thread.join()
-        if self.failure is not None:
-            logging.getLogger(__name__).warning(self.failure)
 
     def _work(self) -> None:
         try:
@@ -298,8 +305,12 @@ class MlflowView:
             while (call := self._queue.get()) is not None:
                 name, arguments = call
                 getattr(tracker, name)(*arguments)
-        except (MlflowException, OSError) as error:
-            self.failure = f"MLflow at {self._where[0]} stopped showing this study: {error}"
+        except _BROKEN as error:
+            reason = str(error).strip().splitlines()[0]
+            self.failure = f"MLflow at {self._where[0]} stopped showing this study: {reason}"
+            logging.getLogger(__name__).warning(
+                "%s. The study goes on; its next run shows it", self.failure
+            )
 
 
 def _artifacts(url: str, store: str | Path) -> str | None:

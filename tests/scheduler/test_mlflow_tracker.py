@@ -39,7 +39,7 @@ BILL = Bill({Purpose.TRAIN: DeviceTime(4_000), Purpose.IDLE: DeviceTime(500)})
 SPEC = {
     "question": "Why?",
     "seed": 13,
-    "budget": {"gpu_hours": 1.0},
+    "budget": {"gpu_hours": 1.0, "devices": {"kind": "cpu"}},
     "target": {"tasks": ["xnli", "panx"]},
 }
 
@@ -174,8 +174,8 @@ def test_scores_bills_and_hours_stand_at_the_seconds_spent(url, tmp_path):
     leaf, child, parent = found["s/t0001/t0001/evaluate/1"], found["s/t0001"], found["s"]
     assert leaf.data.metrics["score/xnli/sw"] == child.data.metrics["score/xnli/sw"] == 40.0
     assert (leaf.data.metrics["bill/train_s"], leaf.data.metrics["bill/idle_s"]) == (4.0, 0.5)
-    assert parent.data.metrics["gpu_hours"] == pytest.approx(6 * 4.5 / 3600)
-    steps = [m.step for m in client.get_metric_history(parent.info.run_id, "gpu_hours")]
+    assert parent.data.metrics["cpu_slot_hours"] == pytest.approx(6 * 4.5 / 3600)
+    steps = [m.step for m in client.get_metric_history(parent.info.run_id, "cpu_slot_hours")]
     assert steps == [4, 9, 13, 18, 22, 27]
     assert [m.step for m in client.get_metric_history(child.info.run_id, "score")] == [18]
     best = [m.value for m in client.get_metric_history(parent.info.run_id, "best_score")]
@@ -321,6 +321,15 @@ def test_closing_a_view_shows_what_waits_and_leaves_nothing_running(url, tmp_pat
     found = runs(url)
     assert found["s"].data.tags["interlude.facts"] == "12"
     assert "RUNNING" not in {run.info.status for run in found.values()}
+
+
+def test_a_database_that_is_none_is_told_and_does_not_raise(tmp_path, caplog):
+    (tmp_path / "bad.db").write_text("no database at all, " * 100)
+    view = MlflowView(f"sqlite:///{tmp_path}/bad.db", tmp_path, "s")
+    view.catch_up(lines(study()))
+    view.close()
+    assert "file is not a database" in view.failure
+    assert "The study goes on" in caplog.text
 
 
 def test_a_view_that_breaks_says_why_and_does_not_raise(url, tmp_path, monkeypatch, caplog):

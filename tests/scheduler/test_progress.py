@@ -173,13 +173,17 @@ def test_before_the_first_score_there_is_no_best():
     assert best_line(StudyState()) == "no trial has been scored yet"
 
 
+def test_a_control_that_leads_is_called_the_control():
+    assert best_line(stand(facts()[:5])[0]) == "best so far 40.00: the control, no intermediate task"
+
+
 def test_progress_is_single_lines_without_a_terminal_and_no_line_twice():
     console = Console(file=io.StringIO(), width=60)
     with Progress(console) as progress:
-        for n in (2, 2, 7, 9, 9, len(facts())):
+        for n in (2, 2, 7, 8, 9, len(facts())):
             progress(*stand(facts()[:n]))
     said = console.file.getvalue().splitlines()
-    assert len(said) == 4
+    assert len(said) == 3
     assert said[0].startswith("0.0000 spent, 0.0000 held, 1.0000 free of 1.0000 CPU slot-hours | ")
     assert "difference +3.50" in said[-1]
 
