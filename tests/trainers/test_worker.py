@@ -35,6 +35,7 @@ from trainers.stage import (
 )
 from trainers.tasks import open_source
 from trainers.tasks.catalog import task
+from trainers.training import leg_of
 from trainers.worker import Worker, WorkerSettings
 
 OPTIMISATION = Optimisation(learning_rate=1e-3, batch_tokens=256)
@@ -252,6 +253,24 @@ def test_a_stage_cut_into_many_leases_equals_one_that_ran_through(bench, place, 
         )
 
 
+def test_a_stopped_stage_leaves_its_worker_clean_for_the_next(bench):
+    stopped = bench.run(bench.target(tokens=9_000), GRACE + DeviceTime(40))
+    assert stopped.outcome is Outcome.TRUNCATED
+    assert stopped.n_tokens > 0
+    after = bench.target(tokens=300)
+    bench.run(after)
+    cold = Bench(bench.place, bench.folder / "cold")
+    cold.run(after)
+    assert_same(bench.tensors(after), cold.tensors(after))
+
+
+def test_warm_up_happens_once_per_chain_however_long_the_next_stage_is(bench):
+    first = bench.intermediate(1_000)
+    much_longer = bench.intermediate(100_000, continues=first, before=1_000)
+    assert leg_of(first, 0, 0).schedule(30) == 0.5
+    assert leg_of(much_longer, 0, 0).schedule(1_000) == 1.0
+
+
 class _KilledError(BaseException):
     pass
 
@@ -419,7 +438,8 @@ def test_stages_in_a_remote_store_are_read_back_by_another_worker(bench):
 
 def test_a_worker_that_has_not_begun_has_not_loaded_torch():
     code = (
-        "import sys; from budgets.clock import MonotonicClock; from trainers.worker import *; "
+        "import sys; from budgets.clock import MonotonicClock; from trainers.training import leg_of
+from trainers.worker import *; "
         "Worker(WorkerSettings('runs', 'toy', None, 'cpu', 1, 'cache'), MonotonicClock()); "
         "sys.exit(bool({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
     )
