@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from budgets.amount import DeviceTime
-from budgets.forecast import Estimate, Forecast
+from budgets.amount import ZERO, DeviceTime
+from budgets.bill import Purpose
+from budgets.forecast import Forecast
 from scheduler.facts import StageShared, TrialMoved
-from scheduler.mix import Mix
 from scheduler.score import score
 from scheduler.state import StudyState
 from scheduler.tree import Node, StageTree, merged
@@ -17,7 +17,11 @@ from trainers.stage import CellScore, Half, Measurement, Outcome
 
 MAX_FAILURES = 3  # attempts at one stage that may fail or be lost before its trial is given up
 MAX_TRUNCATED = 6  # attempts that may end at their deadline; each hold is twice the last
+GRACE = DeviceTime(1_500)  # to stop within one step and save; longest seen in docs/measurements.md
+_GRACE_SHARE = 0.05
+START_UP = DeviceTime(20_000)  # a process, its imports and a model; docs/measurements.md, "start-up"
 _COUNTED = (Outcome.DONE, Outcome.TRUNCATED)
+_WORK = (Purpose.TRAIN, Purpose.EVALUATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,23 @@ class Step:
 
     node: Node | None
     facts: tuple[StageShared | TrialMoved, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a lease for a stage is given.
+
+    Attributes:
+        attempt: 1 for the first try.
+        expected: device time the stage will take.
+        limit: of the hold.
+        grace: the part of it that is for stopping and saving.
+    """
+
+    attempt: int
+    expected: DeviceTime
+    limit: DeviceTime
+    grace: DeviceTime
 
 
 class Climb:
@@ -102,15 +123,26 @@ class Climb:
         nodes = self._nodes(trial.recipe, trial.rung, self.half(trial))
         return [cell for node in nodes for cell in self._state.stages[node.name].scores]
 
-    def estimate(self, node: Node) -> Estimate:
-        """Device time the stage will take, with an upper bound."""
-        return self._forecast.estimate(node.work)
+    def terms(self, node: Node, *, fresh: bool = False) -> Terms:
+        """What the stage's next lease is given.
+
+        A lease that ended at its deadline gets twice the time; a worker that has yet to be started
+        gets the time that takes.
+        """
+        record = self._state.stages.get(node.name)
+        measurements = record.measurements if record else ()
+        truncated = sum(m.outcome is Outcome.TRUNCATED for m in measurements)
+        estimate = self._forecast.estimate(node.work)
+        grace = GRACE + estimate.expected.scaled(_GRACE_SHARE)
+        limit = estimate.upper.scaled(2**truncated) + grace + (START_UP if fresh else ZERO)
+        attempt = len(record.leases) + 1 if record else 1
+        return Terms(attempt, estimate.expected, limit, grace)
 
     def learn(self, measurement: Measurement) -> None:
-        """Let a finished stage's bill teach the forecast."""
+        """Let a finished stage's bill teach the forecast; one that was found done teaches nothing."""
         record = self._state.stages[measurement.stage]
         whole = measurement.outcome is Outcome.DONE and len(record.leases) == 1
-        if whole:
+        if whole and _worked(measurement):
             self._forecast.learn(self._tree.work(record.config), measurement.bill.total)
 
     def missing_cost(self, recipes: Iterable[tuple[Recipe, int]], half: Half) -> DeviceTime:
@@ -119,16 +151,15 @@ class Climb:
         Stages in flight are paid for by their holds. On top of what is expected comes what the
         longest stage's hold needs beyond it, or the last reservation would be refused.
         """
-        nodes = merged([self._nodes(recipe, rung, half) for recipe, rung in recipes])
-        missing = [n for n in nodes.values() if not self.done(n) and not self.in_flight(n)]
-        estimates = [self._forecast.estimate(n.work) for n in missing]
-        slack = max((e.upper.ms - e.expected.ms for e in estimates), default=0)
-        return DeviceTime(sum(e.expected.ms for e in estimates) + slack)
+        paths = [self._nodes(recipe, rung, half) for recipe, rung in recipes]
+        return self.cost_of(merged(paths).values())
 
-    def new_trial(self, rung: int) -> list[tuple[Recipe, int]]:
-        """A stand-in for a recipe nobody has tried: what any new trial costs up to ``rung``."""
-        tasks = self._tree.spec.intermediate.tasks
-        return [(Recipe(Mix.of(tasks), -1, self._tree.spec.model.name), rung)]
+    def cost_of(self, nodes: Iterable[Node]) -> DeviceTime:
+        """Forecast of those of ``nodes`` that are neither done nor in flight."""
+        missing = [n for n in nodes if not self.done(n) and not self.in_flight(n)]
+        terms = [self.terms(n) for n in missing]
+        slack = max((t.limit.ms - t.expected.ms for t in terms), default=0)
+        return DeviceTime(sum(t.expected.ms for t in terms) + slack)
 
     def path_cost_ms(self, trial: Trial) -> dict[int, int]:
         """Device time of the whole way to each finished rung, shared stages included."""
@@ -138,11 +169,24 @@ class Climb:
         }
 
     def _cost_ms(self, node: Node) -> int:
-        """What the stage cost when it worked; the pretrained encoder is given, not chosen."""
-        if node.name == self._base or node.name not in self._state.stages:
+        """What the stage cost when it worked; the pretrained encoder is given, not chosen.
+
+        One that the store had already costs this study next to nothing, and would cost anyone else
+        what was expected of it.
+        """
+        record = self._state.stages.get(node.name)
+        if node.name == self._base or record is None:
             return 0
-        measurements = self._state.stages[node.name].measurements
-        return sum(m.bill.total.ms for m in measurements if m.outcome in _COUNTED)
+        counted = [(x.started, x.measurement) for x in record.leases if x.measurement is not None]
+        counted = [(started, m) for started, m in counted if m.outcome in _COUNTED]
+        if not any(_worked(m) for _, m in counted):
+            return max((started.expected_ms for started, _ in counted), default=0)
+        return sum(m.bill.total.ms for _, m in counted)
 
     def _nodes(self, recipe: Recipe, rung: int, half: Half) -> tuple[Node, ...]:
         return self._tree.nodes(recipe, rung, half)
+
+
+def _worked(measurement: Measurement) -> bool:
+    """Whether the lease trained or evaluated, and did not find the stage done in the store."""
+    return any(measurement.bill.amounts.get(purpose) for purpose in _WORK)

@@ -1,9 +1,9 @@
 """What a study would do and cost, before the first second is paid.
 
 The study is run in virtual time against its own forecast, twice: once with every stage taking what
-is expected, once with every stage taking its upper bound. The same engine, policy and books decide,
-so what the plan says is what the run does where the forecast holds. Scores are not guessed: every
-trial ties, so promotions fall in order of proposal.
+is expected now, once with every stage taking the upper bound it has now. The same engine, policy
+and books decide, so what the plan says is what the run does where the forecast holds. Scores are not
+guessed: every trial ties, so promotions fall in order of proposal.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
+from budgets.forecast import Forecast
 from scheduler.drivers.table import drive_table
 from scheduler.spec import StudySpec
 from scheduler.state import StudyState
@@ -131,18 +132,20 @@ def _played(study: Study, *, at_upper: bool) -> tuple[Study, int]:
     """The simulated study, driven to its end, and its virtual wall time in milliseconds."""
     devices = study.spec.budget.devices
 
+    before = Forecast()
+
     def run(order: Order) -> Measurement:
-        expected = DeviceTime(study.engine.state.leases[order.hold].expected_ms)
-        cost = order.limit.less(order.grace) if at_upper else expected
+        estimate = before.estimate(study.tree.work(order.stage))
+        cost = estimate.upper if at_upper else estimate.expected
         scores: tuple[CellScore, ...] = ()
         if isinstance(order.stage, EvaluateStage):
-            scores = tuple(CellScore(order.stage.task, code, "", 0.0, 0) for code in order.stage.languages)
+            scores = tuple(
+                CellScore(order.stage.task, code, "", 0.0, 0) for code in order.stage.languages
+            )
         bill = Bill({Purpose.TRAIN: cost})
         return Measurement(order.hold, stage_name(order.stage), Outcome.DONE, bill, scores)
 
-    replayed = drive_table(
-        study.engine, run, devices.count // devices.per_trial, at_most=_MAX_ORDERS
-    )
+    replayed = drive_table(study.engine, run, devices.count // devices.per_trial, at_most=_MAX_ORDERS)
     return study, replayed.wall_ms // devices.per_trial
 
 
@@ -155,9 +158,7 @@ def _counted(state: StudyState) -> tuple[StageCount, ...]:
     return tuple(StageCount(kind, n[kind], DeviceTime(ms[kind])) for kind in n)
 
 
-def _beyond(
-    spec: StudySpec, by_rung: tuple[int, ...], n_trials: int, n_finals: int
-) -> tuple[str, ...]:
+def _beyond(spec: StudySpec, by_rung: tuple[int, ...], n_trials: int, n_finals: int) -> tuple[str, ...]:
     """What the cap leaves out, one sentence each."""
     lines = []
     space = space_of(spec)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from budgets.amount import ZERO, DeviceTime
+from budgets.ledger import Opened
 from scheduler.facts import (
     StageEnded,
     StageShared,
@@ -92,7 +93,9 @@ class StudyState:
         reasons: trial -> why it made its last move.
         stages: by fingerprint.
         leases: open leases by hold.
+        shared: trial -> stages it needed and found done.
         saved: device time that shared stages would have cost again.
+        finals_open: whether a repetition was proposed since device time was last granted.
         ended: the last reason to stop, None while going on.
     """
 
@@ -104,11 +107,12 @@ class StudyState:
     leases: dict[str, StageStarted] = field(default_factory=dict)
     shared: dict[str, set[str]] = field(default_factory=dict)
     saved: DeviceTime = ZERO
+    finals_open: bool = False
     ended: str | None = None
 
     @classmethod
     def of(cls, facts: Iterable[object]) -> StudyState:
-        """The state that ``facts`` describe; ledger entries among them are passed over."""
+        """The state that ``facts`` describe."""
         state = cls()
         for fact in facts:
             state.apply(fact)
@@ -119,9 +123,12 @@ class StudyState:
         match fact:
             case StudyBegun():
                 self.begun, self.ended = fact, None
+            case Opened():
+                self.finals_open, self.ended = False, None
             case TrialProposed(trial, recipe, role, finalist, origin):
                 self.trials[trial] = Trial(trial, recipe, role, finalist)
                 self.origins[trial] = origin
+                self.finals_open = self.finals_open or role is Role.FINAL
             case TrialMoved():
                 self._move(fact)
             case StageStarted():
@@ -137,7 +144,7 @@ class StudyState:
             case StudyEnded(reason):
                 self.ended = reason
             case _:
-                pass  # a ledger entry: the account's business
+                pass  # another ledger entry: the account's business
 
     def _move(self, fact: TrialMoved) -> None:
         trial = self.trials[fact.trial]

@@ -25,7 +25,7 @@ from scheduler.policies import policy
 from scheduler.space import MixSpace, RandomSampler, Sampler
 from scheduler.spec import StudySpec
 from scheduler.state import StudyState
-from scheduler.tree import StageTree
+from scheduler.tree import StageTree, merged
 from scheduler.trial import Recipe
 from trainers.models import entry, revision_of
 from trainers.provenance import environment
@@ -109,9 +109,7 @@ def space_of(spec: StudySpec) -> MixSpace:
 def _sampler(spec: StudySpec) -> Sampler:
     from scheduler.adapters.optuna_sampler import OptunaSampler
 
-    return OptunaSampler(
-        space_of(spec), spec.objectives.directions, spec.search.sampler, spec.seed
-    )
+    return OptunaSampler(space_of(spec), spec.objectives.directions, spec.search.sampler, spec.seed)
 
 
 def _begin(spec: StudySpec, text: str, tree: StageTree, account: Account) -> None:
@@ -120,20 +118,18 @@ def _begin(spec: StudySpec, text: str, tree: StageTree, account: Account) -> Non
     if cap < least:
         raise CapTooSmallError(
             f"budget.gpu_hours is {spec.budget.gpu_hours:g} ({cap}); the control (k = 0) alone, trained "
-            f"once and scored on search and report cells, is forecast at {least}. Raise the cap, shorten "
-            "target.tokens, or name fewer target tasks or languages."
+            f"once and scored on search and report cells, is forecast at {least}. Raise the cap, "
+            "shorten target.tokens, or name fewer target tasks or languages."
         )
     begun = StudyBegun(spec.name, spec.model_dump(mode="json"), text, environment())
     account.book(begun, Opened(cap))
 
 
 def least_cap(spec: StudySpec, tree: StageTree) -> DeviceTime:
-    """What the smallest study would take: the control, on search and on report cells."""
-    control = [(Recipe(Mix(), spec.seed, spec.model.name, spec.model.tuning), 0)]
-    nobody = Climb(tree, StudyState(), Forecast())
-    report = nobody.missing_cost(control, Half.REPORT)
-    search = nobody.missing_cost(control, Half.SEARCH)
-    return max(search, report)
+    """What the smallest study would take: the control, trained once, on search and report cells."""
+    control = Recipe(Mix(), spec.seed, spec.model.name, spec.model.tuning)
+    nodes = merged([tree.nodes(control, 0, half) for half in Half])
+    return Climb(tree, StudyState(), Forecast()).cost_of(nodes.values())
 
 
 def _go_on(spec: StudySpec, begun: StudyBegun, account: Account) -> None:

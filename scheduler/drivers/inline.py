@@ -1,6 +1,6 @@
 """One process, one device, no Ray: the whole life of a study on one screen.
 
-    ask -> (reserved) -> run -> measure -> tell (charge, release) -> show
+ask -> (reserved) -> run -> measure -> tell (charge, release) -> show
 """
 
 from __future__ import annotations

@@ -21,11 +21,11 @@ class UniformRungs:
     def __init__(self, n_rungs: int) -> None:
         self._top = n_rungs - 1
 
-    def goal(self, trial: Trial) -> int:  # noqa: ARG002 - the protocol's shape
+    def goal(self, trial: Trial) -> int:
         """The top rung."""
         return self._top
 
-    def promote(self, standings: Sequence[Standing]) -> str | None:  # noqa: ARG002
+    def promote(self, standings: Sequence[Standing]) -> str | None:
         """Nobody waits."""
         return None
 
@@ -45,9 +45,9 @@ class RandomRungs:
         """The drawn rung; the control has only one."""
         if trial.role is Role.CONTROL:
             return self._n_rungs - 1
-        return random.Random(f"{self._seed}/{trial.name}").randrange(self._n_rungs)  # noqa: S311
+        return random.Random(f"{self._seed}/{trial.name}").randrange(self._n_rungs)
 
-    def promote(self, standings: Sequence[Standing]) -> str | None:  # noqa: ARG002
+    def promote(self, standings: Sequence[Standing]) -> str | None:
         """Nobody waits."""
         return None
 

@@ -1,0 +1,148 @@
+"""What a study begins next, and why it is over when there is nothing.
+
+In this order: the control; a trial that has earned its next rung; a new mix; a trial that waits, when
+no new one can start; then, once no trial of the search climbs, finalists over seeds. Each only if its
+part of the cap pays for all of it.
+"""
+
+from __future__ import annotations
+
+from budgets.amount import DeviceTime
+from scheduler.climb import Climb
+from scheduler.facts import TrialMoved, TrialProposed
+from scheduler.finals import next_final
+from scheduler.mix import Mix
+from scheduler.money import Path, Purse
+from scheduler.policies import Policy
+from scheduler.policies.base import Standing
+from scheduler.space import Sampler
+from scheduler.spec import StudySpec
+from scheduler.state import StudyState
+from scheduler.trial import Recipe, Role, Trial, TrialState
+
+Beginning = tuple[TrialProposed | TrialMoved, ...]
+
+
+class Agenda:
+    """The candidates for a free device, first things first. Books nothing."""
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        state: StudyState,
+        *,
+        climb: Climb,
+        purse: Purse,
+        policy: Policy,
+        sampler: Sampler,
+    ) -> None:
+        self._spec = spec
+        self._state = state
+        self._climb = climb
+        self._purse = purse
+        self._policy = policy
+        self._sampler = sampler
+        self._exhausted = ""
+
+    def next(self, *, search_climbs: bool, fresh: bool) -> Beginning:
+        """The facts that set one more trial climbing; none when nothing can begin now.
+
+        Args:
+            search_climbs: whether a trial still runs; the finals wait for the last of the search.
+            fresh: whether the worker has yet to be started.
+        """
+        control = self._state.control
+        if control is None:
+            return self._proposed(self._recipe(Mix()), Role.CONTROL, "control")
+        if _unjudged(control):
+            return ()  # without it no difference can be told: the rest of the cap is not spent
+        if not self._state.finals_open:
+            if beginning := self._next_of_search(fresh=fresh):
+                return beginning
+            if search_climbs:
+                return ()
+        return self._next_final(fresh=fresh)
+
+    def _next_of_search(self, *, fresh: bool) -> Beginning:
+        standings = self._standings()
+        if promoted := self._promoted(self._policy.promote(standings), "promoted", fresh=fresh):
+            return promoted
+        if proposed := self._new(fresh=fresh):
+            return proposed
+        late = self._policy.promote_late(standings)
+        return self._promoted(late, "promoted: no new trial could start", fresh=fresh)
+
+    def _promoted(self, name: str | None, reason: str, *, fresh: bool) -> Beginning:
+        if name is None:
+            return ()
+        trial = self._state.trials[name]
+        path = (trial.recipe, trial.rung + 1)
+        if not self._purse.pays_search([path], fresh=fresh):
+            return ()
+        return (TrialMoved(name, TrialState.RUNNING, path[1], None, reason),)
+
+    def _new(self, *, fresh: bool) -> Beginning:
+        most = self._spec.search.max_trials
+        n_sampled = sum(t.role is Role.SEARCH for t in self._state.trials.values())
+        if most is not None and n_sampled >= most:
+            self._exhausted = f"all {most} mixes that search.max_trials allows"
+        if self._exhausted or not self._purse.pays_search([self._stand_in(n_sampled)], fresh=fresh):
+            return ()
+        mix = self._sampler.propose(n_sampled, {t.recipe.mix for t in self._state.searched})
+        if mix is None:
+            self._exhausted = f"every mix the sampler finds ({n_sampled})"
+            return ()
+        return self._proposed(self._recipe(mix), Role.SEARCH, self._spec.search.sampler)
+
+    def _stand_in(self, n_sampled: int) -> Path:
+        """A recipe nobody has tried, of all tasks, for what the next trial will cost."""
+        everything = Mix.of(self._spec.intermediate.tasks)
+        recipe = Recipe(everything, -1, self._spec.model.name, self._spec.model.tuning)
+        trial = Trial(_name(Role.SEARCH, n_sampled + 1), recipe, Role.SEARCH)
+        return recipe, self._policy.goal(trial)
+
+    def _next_final(self, *, fresh: bool) -> Beginning:
+        final = next_final(self._spec, self._state)
+        if final is None or not self._purse.pays_finals(final.with_cost_of, fresh=fresh):
+            return ()
+        return self._proposed(final.recipe, Role.FINAL, "final", final.finalist, final.rung)
+
+    def _proposed(
+        self, recipe: Recipe, role: Role, origin: str, finalist: str | None = None, rung: int = 0
+    ) -> Beginning:
+        finals = role is Role.FINAL
+        name = _name(role, sum((t.role is Role.FINAL) == finals for t in self._state.trials.values()))
+        return (
+            TrialProposed(name, recipe, role, finalist, origin),
+            TrialMoved(name, TrialState.RUNNING, rung, None, origin),
+        )
+
+    def _recipe(self, mix: Mix) -> Recipe:
+        return Recipe(mix, self._spec.seed, self._spec.model.name, self._spec.model.tuning)
+
+    def _standings(self) -> list[Standing]:
+        counts_cost = self._spec.objectives.gpu_hours is not None
+        return [
+            Standing(t, self._climb.path_cost_ms(t) if counts_cost else {}) for t in self._state.searched
+        ]
+
+    def why_over(self, spent: DeviceTime, cap: DeviceTime) -> str:
+        """Why nothing can begin any more, in one sentence."""
+        money = f"{spent} of {cap} spent"
+        control = self._state.control
+        if control is not None and _unjudged(control):
+            return f"the control could not be judged ({self._state.reasons[control.name]}); {money}"
+        if next_final(self._spec, self._state) is None:
+            seeds = f"all {self._spec.final.max_seeds} seeds (final.max_seeds)"
+            if self._exhausted:
+                return f"nothing left to try: {self._exhausted} and {seeds}; {money}"
+            return f"finalists have {seeds}; {money}"
+        return f"cap reached: {self._purse.refusal or 'nothing more is affordable'}; {money}"
+
+
+def _unjudged(control: Trial) -> bool:
+    return control.state in (TrialState.FAILED, TrialState.UNAFFORDABLE)
+
+
+def _name(role: Role, n_before: int) -> str:
+    return f"{'f' if role is Role.FINAL else 't'}{n_before:04d}"

@@ -1,0 +1,64 @@
+"""The money questions of a study: what the search may still take, and what the finals may.
+
+    free           = cap - spent - held
+    uncommitted    = free - what the trials that climb already will still take
+    search's part  = uncommitted - final_share * cap
+
+The search is asked to leave the last part alone; only a trial that already climbs may reach into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from budgets.account import Account
+from budgets.amount import ZERO, DeviceTime
+from scheduler.climb import START_UP, Climb
+from scheduler.state import StudyState
+from scheduler.trial import Recipe, TrialState
+from trainers.stage import Half
+
+Path = tuple[Recipe, int]  # a recipe and the rung it is to reach
+
+
+class Purse:
+    """What is free, committed and kept back, against what the next step costs.
+
+    Attributes:
+        refusal: the last thing that was not affordable, in words.
+    """
+
+    def __init__(self, account: Account, state: StudyState, climb: Climb, final_share: float) -> None:
+        self._account = account
+        self._state = state
+        self._climb = climb
+        self._final_share = final_share
+        self.refusal = ""
+
+    def pays_search(self, paths: Iterable[Path], *, fresh: bool) -> bool:
+        """Whether the search's part pays for all that these paths still need."""
+        kept = self._account.balance.cap.scaled(self._final_share)
+        cost = self._climb.missing_cost(paths, Half.SEARCH)
+        return self._pays("the next step of the search", cost, self._uncommitted(fresh=fresh).less(kept))
+
+    def pays_finals(self, paths: Iterable[Path], *, fresh: bool) -> bool:
+        """Whether what is left pays for these paths on report cells."""
+        cost = self._climb.missing_cost(paths, Half.REPORT)
+        return self._pays("the next round of finals", cost, self._uncommitted(fresh=fresh))
+
+    def _pays(self, what: str, cost: DeviceTime, there: DeviceTime) -> bool:
+        if cost > there:
+            self.refusal = f"{what} needs {cost}, its part of what is free is {there}"
+            return False
+        return True
+
+    def _uncommitted(self, *, fresh: bool) -> DeviceTime:
+        start_up = START_UP if fresh else ZERO
+        return self._account.balance.free.less(self._committed() + start_up)
+
+    def _committed(self) -> DeviceTime:
+        """What the trials that climb already will still take, beside the open holds."""
+        climbing = [t for t in self._state.trials.values() if t.state is TrialState.RUNNING]
+        return DeviceTime.total(
+            self._climb.missing_cost([(t.recipe, t.rung)], self._climb.half(t)) for t in climbing
+        )
