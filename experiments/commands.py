@@ -96,6 +96,9 @@ def run(spec_file: str, console: Console, *, driver: str, store: str | None) -> 
         view = MlflowView(url, store_url(spec), spec.name)
         view.attach(run_folder(spec) / "report.html")
         view.close()
+        if url.startswith("sqlite:"):
+            url = f"mlflow ui --backend-store-uri {url}"
+        console.print(f"MLflow: {url}", markup=False, highlight=False, soft_wrap=True)
 
 
 def status(run_name: str, console: Console, *, as_json: bool) -> None:

@@ -165,7 +165,12 @@ def _places(spec: StudySpec) -> Iterator[str]:
         yield f"data.path: only a mirror has one, the source is {spec.data.source!r}"
     remote = "://" in spec.store
     if remote and spec.journal is None:
-        yield f"journal: a store at {spec.store} cannot hold a database; name one, for instance postgresql://…"
+        yield (
+            f"journal: a store at {spec.store} cannot hold a database; name one on a local disk that "
+            "outlives the run, for instance sqlite:////data/study/journal.db"
+        )
+    if spec.journal is not None and not spec.journal.startswith("sqlite:///"):
+        yield f"journal: {spec.journal!r} is no SQLite file; write sqlite:////folder/journal.db"
     tracking = spec.tracking.mlflow
     if tracking is not None and "://" not in tracking:
         yield f"tracking.mlflow: {tracking!r} is no URL; write sqlite:///mlflow.db, a server, or null"

@@ -1,6 +1,6 @@
 """Where a study keeps its things, and what of its spec may change once it has begun.
 
-    <store>/<name>/journal.db     the truth (or ``journal:``, for instance PostgreSQL)
+    <store>/<name>/journal.db     the truth (or where ``journal:`` says)
     <store>/stages/               checkpoints by fingerprint, shared by the studies of a store
     <store>/mlflow.db             the view, when ``tracking.mlflow`` is a relative SQLite path
 

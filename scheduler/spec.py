@@ -187,7 +187,7 @@ class StudySpec(SpecModel):
         question: what the study answers, in words.
         seed: of every random choice.
         store: a directory or any fsspec URL.
-        journal: database URL; SQLite in the run folder without it.
+        journal: database, ``sqlite:////folder/journal.db``; in the run folder without it.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]

@@ -149,6 +149,7 @@ def test_languages_by_list_keep_their_order(mapping):
         ("pretrain", {"tokens": "1M"}, "pretrain: 'xlm-roberta-large' is pretrained already"),
         ("data.path", "/mirror", "data.path: only a mirror has one, the source is 'hub'"),
         ("store", "s3://bucket/runs", "journal: a store at s3://bucket/runs cannot hold a database"),
+        ("journal", "postgresql://db/x", "journal: 'postgresql://db/x' is no SQLite file"),
         ("tracking.mlflow", "mlruns", "tracking.mlflow: 'mlruns' is no URL"),
         ("tracking.mlflow", "file:///tmp/mlruns", "tracking.mlflow: MLflow refuses file stores"),
     ],
@@ -227,17 +228,17 @@ def test_a_relative_place_lies_in_the_store_and_the_store_in_the_current_directo
 def test_an_absolute_place_or_a_server_stays(toy):
     put(toy, "store", "/data/runs")
     put(toy, "tracking.mlflow", "http://mlflow:5000")
-    put(toy, "journal", "postgresql://db/interlude")
+    put(toy, "journal", "sqlite:////data/journal.db")
     spec = read(toy, "s.yaml")
     assert (store_url(spec), tracking_url(spec)) == ("/data/runs", "http://mlflow:5000")
-    assert journal_url(spec) == "postgresql://db/interlude"
+    assert journal_url(spec) == "sqlite:////data/journal.db"
     put(toy, "tracking.mlflow", None)
     assert tracking_url(read(toy, "s.yaml")) is None
 
 
 def test_a_store_elsewhere_takes_a_journal_of_its_own(toy):
     put(toy, "store", "s3://bucket/runs/")
-    put(toy, "journal", "postgresql://db/interlude")
+    put(toy, "journal", "sqlite:////data/journal.db")
     put(toy, "tracking.mlflow", "http://mlflow:5000")
     assert store_url(read(toy, "s.yaml")) == "s3://bucket/runs"
     put(toy, "tracking.mlflow", "sqlite:///mlflow.db")
