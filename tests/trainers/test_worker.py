@@ -438,8 +438,7 @@ def test_stages_in_a_remote_store_are_read_back_by_another_worker(bench):
 
 def test_a_worker_that_has_not_begun_has_not_loaded_torch():
     code = (
-        "import sys; from budgets.clock import MonotonicClock; from trainers.training import leg_of
-from trainers.worker import *; "
+        "import sys; from budgets.clock import MonotonicClock; from trainers.worker import *; "
         "Worker(WorkerSettings('runs', 'toy', None, 'cpu', 1, 'cache'), MonotonicClock()); "
         "sys.exit(bool({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
     )
