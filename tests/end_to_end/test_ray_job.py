@@ -1,0 +1,66 @@
+"""``ray job submit`` on a local head node with token authentication on, as the README shows it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_study import environment, status, write_spec
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+_ROOT = Path(__file__).parents[2]
+_CODE = ("budgets", "trainers", "scheduler", "experiments")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def head(tmp_path):
+    """A Ray head node of its own on this machine; yields the address that takes jobs."""
+    ray = str(Path(sys.executable).with_name("ray"))
+    port, dashboard = _free_port(), _free_port()
+    env = {
+        **environment(),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": "0123456789abcdef0123456789abcdef",
+        "RAY_TMPDIR": "/tmp",
+    }
+    started = subprocess.run(
+        [ray, "start", "--head", f"--port={port}", f"--dashboard-port={dashboard}", "--num-cpus=3"],
+        env=env, capture_output=True, text=True, check=False, timeout=120,
+    )
+    assert started.returncode == 0, started.stdout + started.stderr
+    yield ray, f"http://127.0.0.1:{dashboard}", env
+    subprocess.run([ray, "stop", "--force"], env=env, capture_output=True, check=False, timeout=60)
+
+
+def test_a_submitted_job_runs_the_study_and_keeps_its_books_in_the_absolute_store(head, tmp_path):
+    ray, address, env = head
+    code = tmp_path / "code"
+    code.mkdir()
+    for package in _CODE:
+        shutil.copytree(_ROOT / package, code / package, ignore=shutil.ignore_patterns("__pycache__"))
+    write_spec(code, trials=1, store="runs")
+    store = tmp_path / "kept"
+
+    done = subprocess.run(
+        [
+            ray, "job", "submit", "--address", address, "--working-dir", str(code), "--",
+            sys.executable, "-m", "experiments", "run", "small.yaml", "--store", str(store),
+        ],
+        env=env, capture_output=True, text=True, check=False, timeout=400, cwd=tmp_path,
+    )
+
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert status(store / "small")["state"] == "ended"
+    assert os.path.getsize(store / "small" / "report.html") > 10_000
