@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from scheduler.errors import StudyError
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ def changed(begun: Mapping[str, object], spec: StudySpec) -> list[str]:
     Returns:
         One line per key: dotted path, old and new value. Empty when the run may go on.
     """
-    now = spec.model_dump(mode="json")
+    begun, now = _completed(begun, spec), spec.model_dump(mode="json")
     old, new = unchanging(begun), unchanging(now)
     lines = [
         f"{path}: was {_shown(old.get(path))}, is {_shown(new.get(path))}"
@@ -95,6 +97,14 @@ def changed(begun: Mapping[str, object], spec: StudySpec) -> list[str]:
     if after < before:
         lines.append(f"{_CAP}: was {before:g}, is {after:g}; it may only be raised")
     return lines
+
+
+def _completed(begun: Mapping[str, object], spec: StudySpec) -> Mapping[str, object]:
+    """A begun spec with the defaults of keys that are younger than the run."""
+    try:
+        return type(spec).model_validate(begun).model_dump(mode="json")
+    except ValidationError:
+        return begun  # it has keys or values that are no longer known: they show as changes
 
 
 def unchanging(spec_json: Mapping[str, object]) -> dict[str, object]:

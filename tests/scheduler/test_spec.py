@@ -270,6 +270,17 @@ def test_a_raised_cap_and_moved_places_may_go_on(mapping):
     assert changed(before, read(mapping, "s.yaml")) == []
 
 
+def test_a_run_begun_before_a_key_existed_may_go_on(mapping):
+    before = begun(mapping)
+    del before["final"]["max_examples"]
+    assert changed(before, read(mapping, "s.yaml")) == []
+
+
+def test_a_run_begun_with_a_key_that_is_gone_is_told(mapping):
+    before = {**begun(mapping), "old_key": 1}
+    assert changed(before, read(mapping, "s.yaml")) == ["old_key: was 1, is not there"]
+
+
 def test_what_changes_the_meaning_of_a_run_is_listed_with_old_and_new_values(mapping):
     before = begun(mapping)
     put(mapping, "budget.gpu_hours", 100)
