@@ -7,7 +7,7 @@ from trainers.tasks.spec import FamilyName, HubData, Metric, Split, TaskSpec
 from trainers.tasks.toy.grammar import NAME_TAGS, POS
 from trainers.tasks.toy.languages import LANGUAGES, RICH
 
-TOY_VERSION = 1
+TOY_VERSION = 2
 _REVISION = f"{TOY_VERSION:040x}"
 _ALL = tuple(LANGUAGES)
 _OTHERS = tuple(code for code in LANGUAGES if code != RICH)
@@ -17,8 +17,10 @@ _LICENCE = "Apache-2.0"
 _PAPER = "generated; trainers/tasks/toy"
 
 ROLE_TAGS = (
-    "mark", "agent", "agent:attribute", "agent:link", "verb:past", "verb:present", "verb:future",
-    "verb:link", "patient", "patient:attribute", "patient:link", "place", "place:link", "time",
+    "mark", "agent", "agent:name", "agent:more", "agent:attribute", "agent:link",
+    "verb:past", "verb:present", "verb:future", "verb:link",
+    "patient", "patient:name", "patient:more", "patient:attribute", "patient:link",
+    "place:name", "place:more", "place:link", "time",
 )  # fmt: skip
 INITIAL_CLASSES = ("a-e", "f-h", "i-k", "l-n", "o-r", "s-u", "v-z")
 NLI_LABELS = ("entailment", "neutral", "contradiction")
@@ -89,9 +91,9 @@ TOY_TASKS: tuple[TaskSpec, ...] = (
     _intermediate("toy_roles", FamilyName.TOKENS, Metric.SPAN_F1, ROLE_TAGS),
     _intermediate("toy_initials", FamilyName.TOKENS, Metric.SPAN_F1, INITIAL_CLASSES),
     _intermediate("toy_length", FamilyName.PAIR, Metric.ACCURACY, ("not longer", "longer")),
-    _target("toy_pos", FamilyName.TOKENS, Metric.SPAN_F1, POS, group="structured", n_train=120),
-    _target("toy_names", FamilyName.TOKENS, Metric.SPAN_F1, NAME_TAGS, group="structured", n_train=120),
-    _target("toy_xnli", FamilyName.PAIR, Metric.ACCURACY, NLI_LABELS, group="pair", n_train=300),
-    _target("toy_xqa", FamilyName.SPANS, Metric.QA_F1_EM, (), group="qa", n_train=300),
+    _target("toy_pos", FamilyName.TOKENS, Metric.SPAN_F1, POS, group="structured", n_train=12),
+    _target("toy_names", FamilyName.TOKENS, Metric.SPAN_F1, NAME_TAGS, group="structured", n_train=12),
+    _target("toy_xnli", FamilyName.PAIR, Metric.ACCURACY, NLI_LABELS, group="pair", n_train=200),
+    _target("toy_xqa", FamilyName.SPANS, Metric.QA_F1_EM, (), group="qa", n_train=200),
     _target("toy_tatoeba", FamilyName.RETRIEVAL, Metric.ACCURACY_AT_1, (), group="retrieval", n_train=0),
 )

@@ -24,7 +24,8 @@ class Word:
     Attributes:
         text: as written.
         pos: part of speech, one of ``POS``.
-        job: what it does in the clause: a role, ``<role>:attribute``, ``<role>:link``, or ``mark``.
+        job: what it does in the clause: a role alone or with its part (``attribute``; ``name`` and
+            ``more`` for the first and further words of a name; ``link``), or ``mark``.
         name: one of ``NAME_TAGS``.
     """
 
@@ -99,7 +100,7 @@ class Speaker:
         kind = "LOC" if role is Role.PLACE else "PER"
         texts = [self._language.write("".join(syllables)) for syllables in thing.name]
         return [
-            Word(text, "PROPN", role.value, f"{'I' if i else 'B'}-{kind}")
+            Word(text, "PROPN", f"{role}:{'more' if i else 'name'}", f"{'I' if i else 'B'}-{kind}")
             for i, text in enumerate(texts)
         ]
 
@@ -122,7 +123,11 @@ def span(words: Sequence[Word], role: Role) -> tuple[int, int]:
     Raises:
         ValueError: the sentence does not say it.
     """
-    inside = [i for i, word in enumerate(words) if word.job in (role.value, f"{role}:attribute")]
+    inside = [
+        i
+        for i, word in enumerate(words)
+        if word.job in (role.value, f"{role}:attribute", f"{role}:name")
+    ]
     if not inside:
         raise ValueError(f"the sentence does not say its {role}: {text(words)}")
     start = len(text(words[: inside[0]])) + (1 if inside[0] else 0)

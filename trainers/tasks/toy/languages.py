@@ -64,49 +64,49 @@ _AURIC = Language(
     code="qau", name="Auric", kin_share=1.0, sound_laws={}, order="SVOPT",
     adjective_first=True, prepositions=True, article=False,
     plural="s", accusative="", past="ed", future="ul", script="latin",
-    n_documents=9000, n_parallel=0,
+    n_documents=6000, n_parallel=0,
 )  # fmt: skip
 _BELUNE = Language(
-    code="qbe", name="Belune", kin_share=0.6, sound_laws={"k": "g", "z": "s"}, order="SVOTP",
+    code="qbe", name="Belune", kin_share=0.8, sound_laws={"z": "s"}, order="SVOTP",
     adjective_first=False, prepositions=True, article=True,
     plural="i", accusative="", past="av", future="or", script="latin",
-    n_documents=1500, n_parallel=700,
+    n_documents=1200, n_parallel=900,
 )  # fmt: skip
 _CORVIAN = Language(
-    code="qco", name="Corvian", kin_share=0.25, sound_laws={"d": "t", "o": "u"}, order="STPOV",
+    code="qco", name="Corvian", kin_share=0.5, sound_laws={"d": "t"}, order="STPOV",
     adjective_first=True, prepositions=False, article=False,
-    plural="lar", accusative="un", past="di", future="ga", script="latin",
-    n_documents=1500, n_parallel=700,
+    plural="lar", accusative="un", past="di", future="ga", script="greek",
+    n_documents=1200, n_parallel=900,
 )  # fmt: skip
 _DATHI = Language(
-    code="qda", name="Dathi", kin_share=0.7, sound_laws={"p": "f"}, order="SOVPT",
+    code="qda", name="Dathi", kin_share=0.9, sound_laws={"p": "f"}, order="SOVPT",
     adjective_first=True, prepositions=True, article=False,
     plural="en", accusative="a", past="te", future="ri", script="latin",
-    n_documents=400, n_parallel=400,
+    n_documents=450, n_parallel=700,
 )  # fmt: skip
 _ESKER = Language(
-    code="qes", name="Esker", kin_share=0.55, sound_laws={"b": "v", "e": "i"}, order="VSOPT",
+    code="qes", name="Esker", kin_share=0.8, sound_laws={"b": "v"}, order="VSOPT",
     adjective_first=False, prepositions=True, article=True,
     plural="od", accusative="", past="na", future="mi", script="latin",
-    n_documents=300, n_parallel=350,
+    n_documents=450, n_parallel=700,
 )  # fmt: skip
 _FELMI = Language(
-    code="qfe", name="Felmi", kin_share=0.5, sound_laws={"t": "d"}, order="TSVOP",
+    code="qfe", name="Felmi", kin_share=0.6, sound_laws={"t": "d"}, order="TSVOP",
     adjective_first=True, prepositions=True, article=False,
     plural="ti", accusative="um", past="la", future="bu", script="cyrillic",
-    n_documents=300, n_parallel=500,
+    n_documents=450, n_parallel=900,
 )  # fmt: skip
 _GORRAN = Language(
-    code="qgo", name="Gorran", kin_share=0.4, sound_laws={"f": "h", "u": "o"}, order="SPTOV",
+    code="qgo", name="Gorran", kin_share=0.7, sound_laws={"f": "h"}, order="SPTOV",
     adjective_first=False, prepositions=False, article=False,
-    plural="ler", accusative="i", past="do", future="ka", script="greek",
-    n_documents=200, n_parallel=350,
+    plural="ler", accusative="i", past="do", future="ka", script="latin",
+    n_documents=350, n_parallel=600,
 )  # fmt: skip
 _HULO = Language(
-    code="qhu", name="Hulo", kin_share=0.15, sound_laws={"l": "r"}, order="TVSOP",
+    code="qhu", name="Hulo", kin_share=0.5, sound_laws={"j": "i"}, order="TVSOP",
     adjective_first=True, prepositions=True, article=False,
     plural="an", accusative="", past="os", future="ep", script="latin",
-    n_documents=150, n_parallel=250,
+    n_documents=300, n_parallel=500,
 )  # fmt: skip
 
 LANGUAGES: Mapping[str, Language] = {

@@ -14,6 +14,7 @@ from trainers.tasks.toy.world import (
     CATEGORY_OF,
     KINDS,
     OPPOSITES,
+    TIMES,
     VERBS,
     Clause,
     Role,
@@ -47,11 +48,14 @@ Maker = Callable[[Teller, Random], Row]
 
 
 def entailment(teller: Teller, rng: Random) -> Row:
-    """Premise and hypothesis: follows, may be, cannot be."""
+    """Premise and hypothesis: follows, may be, cannot be.
+
+    What follows is often vaguer, what may be often says more, what cannot be often says "not": the
+    traces that people leave in such data, too.
+    """
     premise = _with_place(teller.world, rng)
     label = rng.randrange(3)
-    change = (lambda clause: clause, lambda c: _changed(teller.world, rng, c), lambda c: _denied(rng, c))
-    hypothesis = _weakened(rng, change[label](premise))
+    hypothesis = (_weakened, _enriched(teller.world), _denied)[label](rng, premise)
     return {"first": teller.say(rng, premise), "second": teller.say(rng, hypothesis), "label": label}
 
 
@@ -67,17 +71,17 @@ def paraphrase(teller: Teller, rng: Random) -> Row:
 def reading(teller: Teller, rng: Random) -> Row:
     """A passage, a question on one of its clauses, and the words that answer it."""
     world = teller.world
-    clauses = [_with_place(world, rng) for _ in range(3)]
-    target = rng.randrange(3)
+    clauses = [_with_place(world, rng) for _ in range(2)]
+    target = rng.randrange(2)
     role = rng.choice((Role.AGENT, Role.PATIENT, Role.PLACE))
     said = [teller.speaker.say(clause, rng) for clause in clauses]
     texts = [text(words) for words in said]
     start, end = span(said[target], role)
     before = sum(len(t) + 1 for t in texts[:target])
-    asked = clauses[target] if role is Role.PLACE else replace(clauses[target], place=None)
+    asked = replace(clauses[target], time="", place=None)
     return {
         "context": " ".join(texts),
-        "question": text(teller.speaker.ask(replace(asked, time=""), role, rng)),
+        "question": text(teller.speaker.ask(asked, role, rng)),
         "answers": [texts[target][start:end]],
         "starts": [before + start],
     }
@@ -156,15 +160,29 @@ def passage(teller: Teller, rng: Random) -> Row:
         return {"text": teller.say(rng, clause, replace(opposite, negated=not opposite.negated))}
     if kind == 2:
         return {"text": teller.say(rng, clause, _weakened(rng, clause), world.home(rng))}
-    role = rng.choice((Role.AGENT, Role.PATIENT))
-    question = text(teller.speaker.ask(clause, role, rng))
-    return {"text": f"{teller.say(rng, clause)} {question} {teller.say(rng, clause)}"}
+    asked, role = _question(rng, clause)
+    question = text(teller.speaker.ask(asked, role, rng))
+    return {"text": f"{question} {teller.say(rng, clause)}"}
 
 
 def parallel(teller: Teller, rng: Random) -> Row:
-    """A sentence and its translation side by side, in either order."""
-    row = translation(teller, rng)
-    return {"text": " ".join(map(str, rng.sample((row["query"], row["document"]), 2)))}
+    """A sentence or a question and its translation side by side, in either order."""
+    clause = replace(teller.world.clause(rng), negated=rng.random() < 0.15)
+    both = (teller.rich, teller.speaker)
+    if rng.random() < 0.3:
+        asked, role = _question(rng, clause)
+        said = [text(speaker.ask(asked, role, rng)) for speaker in both]
+    else:
+        said = [text(speaker.say(clause, rng)) for speaker in both]
+    return {"text": " ".join(rng.sample(said, 2))}
+
+
+def _question(rng: Random, clause: Clause) -> tuple[Clause, Role]:
+    """The clause as one asks for a part of it, and that part."""
+    role = rng.choice(
+        (Role.AGENT, Role.PATIENT, Role.PLACE) if clause.place else (Role.AGENT, Role.PATIENT)
+    )
+    return replace(clause, time="", place=None), role
 
 
 def _sentence(teller: Teller, rng: Random) -> list[Word]:
@@ -179,20 +197,33 @@ def _with_place(world: World, rng: Random) -> Clause:
 
 
 def _weakened(rng: Random, clause: Clause) -> Clause:
-    """Something that follows from ``clause``: details left out, kinds spoken of vaguely."""
-    return replace(
-        clause,
-        agent=_vague(rng, clause.agent),
-        patient=clause.patient and _vague(rng, clause.patient),
-        place=clause.place if rng.random() < 0.5 else None,
-        time="",
-    )
+    """Something that follows from ``clause``: one or two parts spoken of vaguely, or left out."""
+    agent, patient = clause.agent, clause.patient
+    which = rng.randrange(3)
+    if which != 1:
+        agent = _vague(agent)
+    if which != 0 and patient is not None:
+        patient = _vague(patient)
+    place = clause.place if rng.random() < 0.3 else None
+    return replace(clause, agent=agent, patient=patient, place=place, time="")
 
 
-def _vague(rng: Random, thing: Thing) -> Thing:
-    if thing.name or thing.kind not in CATEGORY_OF or rng.random() < 0.6:
-        return thing
-    return replace(thing, kind=CATEGORY_OF[thing.kind], adjective="")
+def _vague(thing: Thing) -> Thing:
+    """The category of a thing, its name and details left out."""
+    return Thing(CATEGORY_OF.get(thing.kind, thing.kind), plural=thing.plural)
+
+
+def _enriched(world: World) -> Callable[[Random, Clause], Clause]:
+    """A change that may be true as well: a detail nobody told, and now and then another deed."""
+
+    def change(rng: Random, clause: Clause) -> Clause:
+        clause = _changed(world, rng, clause) if rng.random() < 0.4 else clause
+        if clause.patient is not None and not clause.patient.name and not clause.patient.adjective:
+            told = replace(clause.patient, adjective=rng.choice(tuple(OPPOSITES)))
+            return replace(clause, patient=told)
+        return replace(clause, time=rng.choice([time for time in TIMES if time != clause.time]))
+
+    return change
 
 
 def _denied(rng: Random, clause: Clause) -> Clause:
