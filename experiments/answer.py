@@ -30,7 +30,7 @@ from scheduler.trial import Role, Trial
 from trainers.stage import Half
 from trainers.tasks.spec import Metric
 
-LEVEL = 0.05
+SIGNIFICANT = 0.05  # of Holm's adjusted p
 _STAND_INS = 3  # searched trials compared with the control while there are no finals
 
 SCORE, WITHOUT_RETRIEVAL = "score", "without retrieval"
@@ -218,6 +218,6 @@ def _verdict(control: Arm, arms: tuple[Arm, ...]) -> Verdict:
     if best.score <= control.score:
         return Verdict.CONTROL_BEST
     gain = best.gains.get(SCORE)
-    if gain is None or gain.low <= 0 or (best.adjusted_p or 0.0) > LEVEL:
+    if gain is None or gain.low <= 0 or (best.adjusted_p or 0.0) > SIGNIFICANT:
         return Verdict.NOT_SHOWN
     return Verdict.GAIN

@@ -47,6 +47,7 @@ _STYLE = {
     "ytick.labelsize": 9,
     "legend.frameon": False,
     "legend.fontsize": 9,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "svg.fonttype": "path",
     "svg.hashsalt": "interlude",
 }

@@ -105,7 +105,7 @@ def pareto(study: Study, found: Sequence[Standing]) -> Picture:
         axes.set_xlabel(f"cost of the recipe on its own, {study.unit}")
         axes.set_ylabel("score, points (search examples)")
         axes.margins(x=0.07, y=0.12)
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside upper left", ncols=5)
 
     ends = f"from {points(front[0].score)} points at {hours(front[0].alone)} {study.unit} to "
     caption = (
@@ -176,9 +176,11 @@ def rung_against_rung(study: Study, found: Sequence[Standing]) -> Picture:
         for link in links
         if link.tau is not None
     ]
-    taus = "; ".join(said) or "needs five mixes with different scores"
+    taus = "Too few mixes for Kendall's τ, which needs five with different scores"
+    if said:
+        taus = f"Kendall's τ with 95 % interval, {'; '.join(said)}"
     caption = (
-        f"Kendall's τ with 95 % interval, {taus}; only promoted mixes have a next rung, which tends to "
-        "lower τ, and the grey line is equality."
+        f"{taus}; only promoted mixes have a next rung, which tends to lower τ; the grey line is "
+        "equality."
     )
     return Picture(name, title, caption, draw(name, 3.1, paint))

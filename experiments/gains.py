@@ -46,7 +46,10 @@ def gains_over_control(study: Study, answer: Answer) -> Picture:
 
     height = 1.4 + 0.125 * (1 + len(arms)) * max(len(languages), len(tasks))
     return Picture(
-        name, title, _caption(arms, languages, poor, answer), draw(name, min(height, 9), paint)
+        name,
+        title,
+        _caption(arms, languages, poor, answer.final, study.spec.world),
+        draw(name, min(height, 9), paint),
     )
 
 
@@ -81,22 +84,26 @@ def _rows(axes: Axes, arms: Sequence[Arm], keys: Sequence[str], names: Sequence[
     axes.grid(visible=False, axis="y")
 
 
-def _where(sure: Sequence[str], n_languages: int) -> str:
-    if len(sure) == n_languages:
+def _where(codes: Sequence[str], n_languages: int, world: str) -> str:
+    if len(codes) == n_languages:
         return "every language"
-    return listed(list(sure)) or "no language"
+    return listed([language_name(code, world) for code in codes]) or "no language"
 
 
-def _caption(arms: Sequence[Arm], languages: Sequence[str], poor: set[str], answer: Answer) -> str:
+def _caption(
+    arms: Sequence[Arm], languages: Sequence[str], poor: set[str], final: bool, world: str
+) -> str:
     best = arms[0]
     sure = [code for code in reversed(languages) if best.gains[f"language {code}"].low > 0]
     n_poor = sum(code in poor for code in languages)
-    said = f"{best.trial.name} gains beyond its 95 % interval in {_where(sure, len(languages))}"
+    lost = [code for code in languages if best.gains[f"language {code}"].high < 0]
+    said = (
+        f"The 95 % interval of {best.trial.name} is above zero in {_where(sure, len(languages), world)}"
+    )
+    said += f" and below zero in {_where(lost, len(languages), world)}" if lost else ""
     if n_poor == len(languages):
         marked = "all languages are low-resource"
     else:
         marked = f"low-resource languages are bold ({n_poor} of {len(languages)})"
-    whose = "report examples" if answer.final else "search examples, one seed"
-    return (
-        f"{said}; bars are paired 95 % intervals on {whose}, not corrected for their number; {marked}."
-    )
+    whose = "report examples" if final else "search examples, one seed"
+    return f"{said}; intervals are paired, on {whose}, not corrected for their number; {marked}."

@@ -75,7 +75,7 @@ class Study:
 
     Attributes:
         spec: what was asked, typed.
-        begun: the first fact: spec, its text, environment.
+        begun: how it was begun, the last time if more than once: spec, its text, environment.
         state: fold of the study's facts.
         balance: fold of the ledger's entries.
         charges: every charge, in order.
@@ -134,11 +134,11 @@ def study_of(lines: Iterable[Line], local_store: Path) -> Study:
         NoRunError: no study began in them.
     """
     written = list(lines)
-    begun = next((line.fact for line in written if isinstance(line.fact, StudyBegun)), None)
+    state = StudyState.of(line.fact for line in written)
+    begun = state.begun
     if begun is None:
         raise NoRunError(f"the journal in {local_store} has {len(written)} entries and no study began")
     spec = parse(StudySpec, dict(begun.spec), source=f"spec of {begun.name}")
-    state = StudyState.of(line.fact for line in written)
     timeline, balance = _timeline(written)
     charges = _charges(written)
     return Study(

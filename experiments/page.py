@@ -46,6 +46,7 @@ def render(
         tokens=wording.tokens,
         p=wording.p_value,
         listed=wording.listed,
+        unbroken=wording.unbroken,
     )
     figures = {picture.name: picture for picture in pictures(study, answer, found)}
     return environment.get_template("report.html.j2").render(r=summary, figures=figures)

@@ -11,6 +11,8 @@ from experiments.wording import mix_name, tokens
 
 def recommended(answer: Answer) -> Arm | None:
     """The arm to use: the best mix if its gain was shown, otherwise none at all, which is cheaper."""
+    if answer.verdict is Verdict.NOTHING:
+        return None
     return answer.best if answer.verdict is Verdict.GAIN else answer.control
 
 
@@ -33,6 +35,8 @@ def recipe_yaml(study: Study, answer: Answer) -> str:
     spec = study.spec.model_dump(mode="json", exclude_none=True)
     mix, part = arm.trial.recipe.mix, spec["intermediate"]
     spec["name"] = f"{spec['name'][:70]}-recipe"
+    if study.spec.tracking.mlflow is None:
+        spec["tracking"] = {"mlflow": None}  # left out, it would be the default again
     part["count"] = [mix.count, mix.count]
     if mix.count:
         part["tasks"] = list(mix.tasks)

@@ -9,7 +9,8 @@ from math import comb
 import numpy as np
 
 from experiments.load import Study
-from experiments.stats import Interval, kendall_tau
+from experiments.ranks import kendall_tau
+from experiments.stats import Interval
 from experiments.trials import Standing, is_control
 from scheduler.trial import TrialState
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from experiments.answer import LEVEL, SCORE, Answer, Arm, Verdict
+from experiments.answer import SCORE, SIGNIFICANT, Answer, Arm, Verdict
 from experiments.load import Study
 from experiments.search import best_by_count, control_of, mixes
 from experiments.trials import Standing
@@ -37,15 +37,17 @@ def _verdict_sentence(study: Study, answer: Answer) -> str:
             f"{points(change)} points over no intermediate task ({_sureness(answer, best)})."
         )
     if answer.verdict is Verdict.CONTROL_BEST:
+        shown = gain is not None and gain.high < 0
+        head = "is best" if shown else "scores best, but no difference was shown"
         return (
-            f"No intermediate task is best: the best mix, {what}, differs by {signed(change)} points "
+            f"No intermediate task {head}: the best mix, {what}, differs by {signed(change)} points "
             f"from going without ({_sureness(answer, best)})."
         )
     why = "there are no per-example records to judge it by"
     if gain is not None and gain.low <= 0:
         why = "the interval includes zero"
     elif gain is not None:
-        why = f"after Holm's correction p {p_value(best.adjusted_p or 0)}, above {LEVEL}"
+        why = f"after Holm's correction p {p_value(best.adjusted_p or 0)}, above {SIGNIFICANT}"
     return (
         f"No difference was shown: the best mix, {what}, differs by {signed(change)} points from no "
         f"intermediate task, but {why} ({_sureness(answer, best)})."
@@ -89,9 +91,16 @@ def _count_sentence(study: Study, answer: Answer, found: Sequence[Standing]) -> 
     )
     if control and control.score >= best[top].score:
         return f"No number of tasks beat the control ({where}: best mix at {scores}{beside})."
+    highest = max(mixes(found), key=lambda one: one.score)
+    elsewhere = (
+        f"; the highest of the search is k = {highest.trial.recipe.mix.count} at "
+        f"{tokens(study.spec.intermediate.rungs[highest.rung])} tokens with {points(highest.score)}"
+        if highest.rung != rung
+        else ""
+    )
     return (
         f"By number of tasks the best mix had {tasks_of(top)}{more} ({where}: best mix at {scores}"
-        f"{beside})."
+        f"{beside}){elsewhere}."
     )
 
 

@@ -83,7 +83,8 @@ def _bars(axes: Axes, study: Study, sums: dict[str, dict[Purpose, DeviceTime]]) 
 
 def _burn_down(axes: Axes, study: Study) -> None:
     moments = study.timeline
-    times = [moment.hours for moment in moments]
+    long = moments[-1].hours >= 1
+    times = [moment.hours * (1 if long else 60) for moment in moments]
     stack = [
         [moment.spent.hours for moment in moments],
         [moment.held.hours for moment in moments],
@@ -97,6 +98,6 @@ def _burn_down(axes: Axes, study: Study) -> None:
     if times[-1] > times[0]:
         axes.set_xlim(times[0], times[-1])
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("wall-clock hours since the study began")
+    axes.set_xlabel(f"wall-clock {'hours' if long else 'minutes'} since the study began")
     axes.set_ylabel(study.unit)
     axes.set_title("spent, held and free")

@@ -1,4 +1,4 @@
-"""How sure the numbers are: paired hierarchical bootstrap, Holm, Kendall.
+"""How sure the numbers are: paired hierarchical bootstrap, and Holm for several comparisons.
 
 A *run* is one seed of one arm (the control or a finalist). Each replicate draws examples with
 replacement inside every cell, the same ones for all runs, so a difference between two arms is taken
@@ -31,7 +31,7 @@ from trainers.tasks.spec import Metric
 Array = NDArray[np.float64]
 
 N_REPLICATES = 2000
-_LEVEL = 0.95
+LEVEL = 0.95
 _Z_975 = 1.959964
 # Student's t, 0.975 quantile, for 1 to 30 degrees of freedom.
 _T_975 = (
@@ -40,7 +40,7 @@ _T_975 = (
     *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
 )
 # Drawn example counts of a cell are held as one block of at most this many numbers (64 MB).
-_BLOCK = 8_000_000
+BLOCK = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def resample(
 def _resampled_sums(flat: Array, n_replicates: int, rng: np.random.Generator) -> Array:
     """Sums over N draws with replacement of the rows of ``flat`` (N, columns): (B, columns)."""
     n_examples = len(flat)
-    step = max(1, _BLOCK // n_examples)
+    step = max(1, BLOCK // n_examples)
     parts = []
     for start in range(0, n_replicates, step):
         n_rows = min(step, n_replicates - start)
@@ -228,7 +228,7 @@ def _picks(replicates: Replicates, stream: int, drawn_BRF: Array) -> NDArray[np.
 
 
 def _intervals(observed_F: Array, drawn_BF: Array, n_seeds: int, *, test: bool) -> list[Interval]:
-    tail = (1 - _LEVEL) / 2
+    tail = (1 - LEVEL) / 2
     low, high = np.quantile(drawn_BF, [tail, 1 - tail], axis=0)
     below, above = (drawn_BF <= 0).sum(axis=0), (drawn_BF >= 0).sum(axis=0)
     p_values = np.minimum(1.0, 2 * (np.minimum(below, above) + 1) / (len(drawn_BF) + 1))
@@ -249,43 +249,3 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
         running = max(running, min(1.0, (len(p_values) - rank) * p_values[name]))
         adjusted[name] = running
     return adjusted
-
-
-def kendall_tau(first: Array, second: Array, *, seed: int) -> Interval | None:
-    """Kendall's tau-b of paired scores with a bootstrap interval over the pairs.
-
-    Args:
-        first: scores at one rung, shape (trials,).
-        second: scores of the same trials at the next.
-        seed: of the draws.
-
-    Returns:
-        tau-b with its interval, or None with fewer than five trials or no spread in a score: draws
-        of three or four trials repeat one order so often that an interval would be a pretence.
-    """
-    n = len(first)
-    if n < 5 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return None
-    signs_first = np.sign(first[:, None] - first[None, :])
-    signs_second = np.sign(second[:, None] - second[None, :])
-    everyone = np.arange(n)[None, :]
-    rng = np.random.default_rng([seed, 5])
-    drawn: list[float] = []
-    for picks in np.array_split(
-        rng.integers(0, n, size=(N_REPLICATES, n)), 1 + N_REPLICATES * n * n // _BLOCK
-    ):
-        taus = _tau_b(signs_first, signs_second, picks)
-        drawn.extend(taus[np.isfinite(taus)].tolist())
-    low, high = np.quantile(drawn, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    return Interval(float(_tau_b(signs_first, signs_second, everyone)[0]), float(low), float(high), n)
-
-
-def _tau_b(signs_first: Array, signs_second: Array, picks_BN: NDArray[np.int64]) -> Array:
-    """tau-b of each draw; NaN where a draw has no spread. Shape (B,)."""
-    rows, columns = picks_BN[:, :, None], picks_BN[:, None, :]
-    a, b = signs_first[rows, columns], signs_second[rows, columns]
-    agreement = (a * b).sum(axis=(1, 2))
-    spread = np.sqrt((a * a).sum(axis=(1, 2)) * (b * b).sum(axis=(1, 2)))
-    tau: Array = np.full(len(picks_BN), np.nan)
-    np.divide(agreement, spread, out=tau, where=spread > 0)
-    return tau

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from experiments.answer import SCORE, WITHOUT_RETRIEVAL, Answer, Arm
-from experiments.load import Study
+from experiments.load import Study, work_of
 from experiments.recipe import recipe_yaml, why
 from experiments.search import rung_links, untried
 from experiments.sentences import answer_sentences, threats
@@ -14,6 +14,7 @@ from experiments.spending import by_work
 from experiments.stats import Interval
 from experiments.trials import Standing, TrialRow, trial_rows
 from experiments.wording import language_name
+from trainers.stage import Outcome
 from trainers.tasks.languages import low_resource
 
 Json = dict[str, object]
@@ -47,6 +48,7 @@ def summarise(
         "rungs": _rungs(study, found),
         "recipe": {"why": why(answer), "yaml": recipe_yaml(study, answer)},
         "not_tried": _untried(study, answer, found),
+        "without_result": _without_result(study),
         "threats": list(threats(study, answer)),
         "errors": [*study.mismatches, *answer.errors],
         "environment": dict(study.begun.environment),
@@ -187,6 +189,22 @@ def _rungs(study: Study, found: Sequence[Standing]) -> list[Json]:
             "kendall_tau": _interval(link.tau),
         }
         for link in rung_links(study, found)
+    ]
+
+
+def _without_result(study: Study) -> list[Json]:
+    """Leases that came back without the stage's result, and why."""
+    return [
+        {
+            "hold": measurement.hold,
+            "trial": started.trial,
+            "work": work_of(started.config),
+            "outcome": str(measurement.outcome),
+            "charged_ms": measurement.bill.total.ms,
+            "error": measurement.error,
+        }
+        for started, measurement in study.state.measurements()
+        if measurement.outcome is not Outcome.DONE
     ]
 
 

@@ -12,15 +12,17 @@ MINUS = "−"  # a true minus sign: the hyphen is shorter than the plus
 
 
 def hours(amount: DeviceTime) -> str:
-    """Device-hours with about three digits: 118, 4.75, 0.083."""
+    """Device-hours with about three digits: 118, 4.75, 0.0869."""
     value = amount.hours
     if value == 0:
         return "0"
+    if value < 1e-4:
+        return f"{value:.6f}"  # three digits would be written with an exponent
     if value >= 100:
         return f"{value:.0f}"
     if value >= 10:
         return f"{value:.1f}"
-    return f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+    return f"{value:.2f}" if value >= 1 else f"{value:.3g}"
 
 
 def tokens(n_tokens: int) -> str:
@@ -60,6 +62,13 @@ def p_value(value: float) -> str:
 def mix_name(mix: Mix) -> str:
     """The tasks of a mix."""
     return " + ".join(mix.tasks) if mix.tasks else "no intermediate task"
+
+
+def unbroken(text: str) -> str:
+    """``k = 3`` and ``95 %`` kept on one line."""
+    return text.replace("k = ", "k\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}").replace(
+        " %", "\N{NO-BREAK SPACE}%"
+    )
 
 
 def tasks_of(count: int) -> str:

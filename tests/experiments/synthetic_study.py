@@ -284,10 +284,13 @@ class SyntheticStudy:
         if isinstance(stage, IntermediateStage):
             hours *= (stage.tokens - stage.tokens_before) / 1e6 * 0.8
         ms = round(hours * HOUR_MS * self.rng.uniform(0.9, 1.15))
-        hold = f"{trial}/{name}/1"
-        self.journal.append(
-            Reserved(hold, DeviceTime(round(ms * 1.3))), StageStarted(trial, hold, name, stage, 1, ms)
-        )
+        attempt = 1
+        if trial == "t0003" and isinstance(stage, IntermediateStage) and rung == 0:
+            self._lose(trial, name, stage, ms)
+            attempt = 2
+        hold = f"{trial}/{name}/{attempt}"
+        started = StageStarted(trial, hold, name, stage, attempt, ms)
+        self.journal.append(Reserved(hold, DeviceTime(round(ms * 1.3))), started)
         work = Purpose.EVALUATE if isinstance(stage, EvaluateStage) else Purpose.TRAIN
         shares = {work: 0.955, Purpose.LOAD: 0.025, Purpose.SAVE: 0.012, Purpose.IDLE: 0.008}
         bill = Bill({purpose: DeviceTime(round(ms * share)) for purpose, share in shares.items()})
@@ -297,6 +300,15 @@ class SyntheticStudy:
         end = self.at + timedelta(milliseconds=ms)
         heapq.heappush(ending, (end, next(order), (trial, measurement)))
         return end
+
+    def _lose(self, trial, name, stage, ms) -> None:
+        """A first attempt whose worker died."""
+        hold, bill = f"{trial}/{name}/1", Bill({Purpose.LOST: DeviceTime(ms)})
+        self.journal.append(Reserved(hold, bill.total), StageStarted(trial, hold, name, stage, 1, ms))
+        lost = Measurement(hold, name, Outcome.LOST, bill, error="the worker did not come back")
+        self.journal.append(
+            StageEnded(trial, lost), Charged(hold, Purpose.LOST, bill.total), Released(hold)
+        )
 
     def _close(self, event) -> None:
         at, _, (trial, measurement) = event

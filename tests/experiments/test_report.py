@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 import yaml
 from synthetic_study import FACT_TYPES, SPEC_TEXT, SyntheticStudy, true_gain
 
+from budgets.amount import DeviceTime
 from budgets.journal import MemoryJournal, SqlJournal
 from budgets.ledger import Charged, Opened, replay
 from experiments.answer import answer_of
@@ -55,7 +57,7 @@ def test_a_study_without_effect_says_that_no_difference_was_shown(vain_study):
     summary = report_json(vain_study)
     first = summary["answer"]["sentences"][0]
     assert summary["answer"]["verdict"] in ("not shown", "control best")
-    assert first.startswith(("No difference was shown", "No intermediate task is best"))
+    assert first.startswith(("No difference was shown", "No intermediate task scores best, but no"))
     assert summary["recipe"]["yaml"].startswith("# Without intermediate task")
     assert yaml.safe_load(summary["recipe"]["yaml"])["intermediate"]["count"] == [0, 0]
 
@@ -145,6 +147,7 @@ def test_a_study_that_has_just_begun_is_reported_in_words(whole_study, tmp_path)
     assert "Nothing can be said yet" in html
     assert html.count("is not drawn") == 5
     assert "<svg" not in html
+    assert "There is nothing to recommend yet" in html
 
 
 def test_any_prefix_of_a_journal_can_be_reported(whole_study, tmp_path):
@@ -170,6 +173,22 @@ def test_the_recipe_is_a_spec_with_the_winning_mix_fixed(whole):
     assert recipe.intermediate.mixing.cap == (best["cap"], best["cap"])
     assert recipe.intermediate.mixing.temperature == (best["temperature"], best["temperature"])
     assert recipe.intermediate.rungs == (1_000_000, 4_000_000, 16_000_000)
+
+
+def test_a_lost_lease_is_listed_with_its_reason_and_its_time(whole):
+    (lost,) = whole["without_result"]
+    assert (lost["trial"], lost["work"], lost["outcome"]) == ("t0003", "intermediate", "lost")
+    assert lost["error"] == "the worker did not come back"
+    assert lost["charged_ms"] == whole["money"]["by_purpose"]["lost"] > 0
+
+
+def test_a_raised_cap_is_the_cap_of_the_report(whole_study, tmp_path):
+    facts = [line.fact for line in lines_of(whole_study)]
+    begun, more = facts[0], {**facts[0].spec["budget"], "gpu_hours": 250.0}
+    again = replace(begun, spec={**begun.spec, "budget": more})
+    study = study_of(memory_of([*facts, again, Opened(DeviceTime.from_hours(50))]).lines(), tmp_path)
+    assert study.spec.budget.gpu_hours == study.balance.cap.hours == 250
+    assert study.interim
 
 
 def test_what_was_not_tried_is_counted_and_explained(whole):

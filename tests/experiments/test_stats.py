@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.ranks import kendall_tau
 from experiments.stats import (
     CellSample,
     difference_intervals,
     holm,
-    kendall_tau,
     resample,
     score_intervals,
     seed_stretch,
