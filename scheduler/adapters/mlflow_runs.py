@@ -20,6 +20,7 @@ STUDY, KEY, GENERATION = "interlude.study", "interlude.key", "interlude.generati
 _PARENT, _NOTE = "mlflow.parentRunId", "mlflow.note.content"
 _METRICS_A_BATCH, _OTHERS_A_BATCH, _PAGE = 1000, 100, 1000  # MLflow's limits
 _LONGEST = 5000  # MLflow cuts params at 6000 characters and tags at 8000, with a warning
+_OPENS_ON_RUNS = {"mlflow.experimentKind": "custom_model_development"}  # and not on chat traces
 RUNNING = "RUNNING"
 
 
@@ -58,7 +59,7 @@ class MlflowRuns:
         self._client = _client(url)
         experiment = self._client.get_experiment_by_name(study)
         self._experiment = (
-            self._client.create_experiment(study, artifact_location=artifacts)
+            self._client.create_experiment(study, artifact_location=artifacts, tags=_OPENS_ON_RUNS)
             if experiment is None
             else experiment.experiment_id
         )
