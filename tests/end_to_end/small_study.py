@@ -51,7 +51,12 @@ def write_spec(folder: Path, *, hours: float = 0.05, trials: int = 3, store: str
 def interlude(*words: str, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
     """The command, in its own process, as a user runs it."""
     return subprocess.run(
-        command(*words), capture_output=True, text=True, timeout=timeout_s, env=environment(), check=False
+        command(*words),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        env=environment(),
+        check=False,
     )
 
 

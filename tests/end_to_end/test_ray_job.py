@@ -37,7 +37,11 @@ def head(tmp_path):
     }
     started = subprocess.run(
         [ray, "start", "--head", f"--port={port}", f"--dashboard-port={dashboard}", "--num-cpus=3"],
-        env=env, capture_output=True, text=True, check=False, timeout=120,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert started.returncode == 0, started.stdout + started.stderr
     yield ray, f"http://127.0.0.1:{dashboard}", env
@@ -55,10 +59,28 @@ def test_a_submitted_job_runs_the_study_and_keeps_its_books_in_the_absolute_stor
 
     done = subprocess.run(
         [
-            ray, "job", "submit", "--address", address, "--working-dir", str(code), "--",
-            sys.executable, "-m", "experiments", "run", "small.yaml", "--store", str(store),
+            ray,
+            "job",
+            "submit",
+            "--address",
+            address,
+            "--working-dir",
+            str(code),
+            "--",
+            sys.executable,
+            "-m",
+            "experiments",
+            "run",
+            "small.yaml",
+            "--store",
+            str(store),
         ],
-        env=env, capture_output=True, text=True, check=False, timeout=400, cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+        cwd=tmp_path,
     )
 
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]

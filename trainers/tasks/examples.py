@@ -1,5 +1,7 @@
 """Canonical examples: the columns every family reads, whatever the data set called them.
 
+By family:
+
     pair       id, first, second (may be ""), label
     choice     id, context, question (either may be ""), choices, label
     spans      id, context, question, answers (texts, [] = unanswerable), starts (character offsets)

@@ -1,0 +1,1 @@
+"""What to try next, and running it inside the budget."""

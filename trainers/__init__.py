@@ -1,0 +1,1 @@
+"""What a task is, and how a stage trains it: measured here, booked elsewhere."""
