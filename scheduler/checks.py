@@ -49,6 +49,7 @@ def problems_of(spec: StudySpec) -> list[str]:
         *_targets(spec),
         *_languages(spec),
         *_model(spec),
+        *_data(spec),
         *_places(spec),
     ]
 
@@ -160,9 +161,18 @@ def _model(spec: StudySpec) -> Iterator[str]:
         yield f"pretrain: {model.name!r} is pretrained already; remove the key"
 
 
-def _places(spec: StudySpec) -> Iterator[str]:
+def _data(spec: StudySpec) -> Iterator[str]:
     if spec.data.source != "mirror" and spec.data.path is not None:
         yield f"data.path: only a mirror has one, the source is {spec.data.source!r}"
+    if spec.data.source != "hub" and spec.data.revisions:
+        yield f"data.revisions: only the hub has them, the source is {spec.data.source!r}"
+    known = {s.data.repo for task in TASKS.values() for s in (*task.train, *task.search, *task.report)}
+    for repo in spec.data.revisions:
+        if repo not in known:
+            yield f"data.revisions.{repo}: no task reads this data set. {nearest(repo, known)}"
+
+
+def _places(spec: StudySpec) -> Iterator[str]:
     remote = "://" in spec.store
     if remote and spec.journal is None:
         yield (

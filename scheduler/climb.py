@@ -63,6 +63,7 @@ class Climb:
         self._forecast = forecast
         base = tree.base()
         self._base = base.name if base else None
+        self._path_costs: dict[tuple[str, int], int] = {}
 
     def half(self, trial: Trial) -> Half:
         """Finals are judged on report cells, everything before on search cells."""
@@ -163,10 +164,14 @@ class Climb:
 
     def path_cost_ms(self, trial: Trial) -> dict[int, int]:
         """Device time of the whole way to each finished rung, shared stages included."""
-        return {
-            rung: sum(self._cost_ms(n) for n in self._nodes(trial.recipe, rung, self.half(trial)))
-            for rung in trial.scores
-        }
+        return {rung: self._path_ms(trial, rung) for rung in trial.scores}
+
+    def _path_ms(self, trial: Trial, rung: int) -> int:
+        """As above for one rung; counted once, since a stage that is done costs no more."""
+        if (trial.name, rung) not in self._path_costs:
+            nodes = self._nodes(trial.recipe, rung, self.half(trial))
+            self._path_costs[trial.name, rung] = sum(self._cost_ms(node) for node in nodes)
+        return self._path_costs[trial.name, rung]
 
     def _cost_ms(self, node: Node) -> int:
         """What the stage cost when it worked; the pretrained encoder is given, not chosen.

@@ -15,11 +15,13 @@ from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
 from budgets.forecast import Forecast
 from scheduler.drivers.table import drive_table
+from scheduler.needs import unpinned_repos
 from scheduler.spec import StudySpec
 from scheduler.state import StudyState
 from scheduler.study import Study, least_cap, simulated, space_of, tree_of
 from scheduler.trial import Role
 from trainers.stage import CellScore, EvaluateStage, Measurement, Order, Outcome, stage_name
+from trainers.tasks.hub import on_no_hub
 
 _MAX_ORDERS = 20_000  # a plan looks no further: some seconds of simulation
 
@@ -171,4 +173,7 @@ def _beyond(spec: StudySpec, by_rung: tuple[int, ...], n_trials: int, n_finals: 
     wanted = (spec.final.finalists + 1) * spec.final.max_seeds
     if n_finals < wanted:
         lines.append(f"{n_finals} of {wanted} repetitions over seeds are affordable")
+    for repo in unpinned_repos(spec):
+        remedy = "a mirror: it is on no hub" if on_no_hub(repo) else "a commit under data.revisions"
+        lines.append(f"before a run, {repo} needs {remedy}")
     return tuple(lines)

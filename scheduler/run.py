@@ -79,6 +79,7 @@ def worker_settings(spec: StudySpec) -> WorkerSettings:
         threads=spec.budget.devices.per_trial,
         cache_dir=str(run_folder(spec).parent / "cache"),
         model=spec.model.name,
+        revisions=dict(spec.data.revisions),
     )
 
 

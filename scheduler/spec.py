@@ -7,6 +7,7 @@ listed at once. ``scheduler/places.py`` says where a study keeps its things.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,6 +35,7 @@ Positive = Annotated[Whole, Field(ge=1)]
 Rate = Annotated[Number, Field(gt=0, lt=1)]
 Temperature = Annotated[Number, Field(ge=1)]
 Tokens = Annotated[Count, Field(gt=0)]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
 class ModelSpec(SpecModel):
@@ -56,10 +58,12 @@ class DataSpec(SpecModel):
     Attributes:
         source: the hub, a mirror of it, or the generated toy world.
         path: folder of the mirror; without it ``INTERLUDE_MIRROR`` names it.
+        revisions: on the hub, commits by ``org/name``, for data sets that have no pin here or another.
     """
 
     source: Literal["hub", "mirror", "toy"]
     path: str | None = None
+    revisions: Mapping[str, Commit] = {}
 
 
 class PretrainSpec(SpecModel):

@@ -20,6 +20,7 @@ from scheduler.engine import Engine
 from scheduler.errors import CapTooSmallError, SpecChangedError, StudyError
 from scheduler.facts import STUDY_FACTS, StudyBegun
 from scheduler.mix import Mix
+from scheduler.needs import check_there, unpinned_repos
 from scheduler.places import changed, journal_url, run_folder
 from scheduler.policies import policy
 from scheduler.space import MixSpace, RandomSampler, Sampler
@@ -27,10 +28,12 @@ from scheduler.spec import StudySpec
 from scheduler.state import StudyState
 from scheduler.tree import StageTree, merged
 from scheduler.trial import Recipe
+from trainers.errors import MissingDataError
 from trainers.models import entry, revision_of
 from trainers.provenance import environment
 from trainers.stage import Half
 from trainers.tasks import mirror_path, open_source
+from trainers.tasks.hub import refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,16 @@ def tree_of(spec: StudySpec) -> StageTree:
     """The stage tree of a spec, from its data source and model.
 
     Raises:
-        TaskError: data of the study is missing or malformed.
+        MissingDataError: data of the study is not there; lists all of it.
+        TaskError: data of the study is malformed.
         ModelError: the model is not where it should be.
     """
-    source = open_source(spec.data.source, spec.data.path)
+    source = open_source(spec.data.source, spec.data.path, spec.data.revisions)
     model = entry(spec.model.name)
     mirror = mirror_path(spec.data.path) if spec.data.source == "mirror" else None
-    return StageTree(spec, source, model, revision_of(model, mirror))
+    tree = StageTree(spec, source, model, revision_of(model, mirror))
+    check_there(spec, tree.identity)
+    return tree
 
 
 @contextmanager
@@ -65,9 +71,12 @@ def open_study(spec: StudySpec, text: str) -> Iterator[Study]:
         SecondDriverError: another driver runs it now.
         SpecChangedError: the run was begun with another spec.
         CapTooSmallError: the cap cannot pay for the control.
+        MissingDataError: data is not there, or on the hub and not pinned.
         StudyError: the run folder cannot be written.
     """
     tree = tree_of(spec)
+    if repos := unpinned_repos(spec):
+        raise MissingDataError(f"{spec.name} cannot begin: {refusal(*repos)}", file=repos[0])
     _writable(run_folder(spec))
     journal = SqlJournal(journal_url(spec), STUDY_FACTS, writer=True)
     try:

@@ -44,7 +44,7 @@ from trainers.tasks.spec import FamilyName, Split, TaskSpec
 _PRIOR_OPS_PER_S = {"cpu": 2.0e10, "gpu": 3.0e13}
 _PRIOR_FIXED_MS = 400
 _PRIOR_TOKENS_PER_ROW = 48
-_UNKNOWN_ROWS = 1_000  # per language, where the hub's size is not in the catalogue
+_UNKNOWN_ROWS = 1_000  # per split and language, where the hub's size is not in the catalogue
 _RATE_DIGITS = 6
 
 
@@ -101,7 +101,8 @@ class StageTree:
 
     def rates(self, mix: Mix) -> dict[str, float]:
         """The chance that a batch of ``mix`` comes from each of its tasks."""
-        sizes = [sum(d.n_rows for d in self._train_data(TASKS[name])) for name in mix.tasks]
+        data = [self._train_data(TASKS[name]) for name in mix.tasks]
+        sizes = [sum(d.n_rows or _UNKNOWN_ROWS for d in identities) for identities in data]
         drawn = draw_rates(sizes, cap=mix.cap, temperature=mix.temperature) if mix.tasks else []
         return {name: round(rate, _RATE_DIGITS) for name, rate in zip(mix.tasks, drawn, strict=True)}
 
@@ -159,7 +160,7 @@ class StageTree:
     ) -> Node:
         splits = task.search if half is Half.SEARCH else task.report
         data = tuple(
-            self._identity(split, language)
+            self.identity(split, language)
             for language in languages
             for split in splits
             if language in split.languages
@@ -169,10 +170,10 @@ class StageTree:
 
     def _train_data(self, task: TaskSpec) -> tuple[DataIdentity, ...]:
         return tuple(
-            self._identity(split, language) for split in task.train for language in split.languages
+            self.identity(split, language) for split in task.train for language in split.languages
         )
 
-    def _identity(self, split: Split, language: str) -> DataIdentity:
+    def identity(self, split: Split, language: str) -> DataIdentity:
         """The identity of a split, asked of the source once: a mirror reads a file's footer."""
         key = (split.data.repo, split.data.config_for(language), split.name, language)
         if key not in self._identities:

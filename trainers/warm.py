@@ -55,7 +55,7 @@ class WarmCache:
         self._model_name = settings.model
         self.cache_dir = Path(settings.cache_dir)
         self.device = torch.device(settings.device)
-        self.source = open_source(settings.source_kind, settings.source_path)
+        self.source = open_source(settings.source_kind, settings.source_path, settings.revisions)
         self._tokenizers: dict[str, PreTrainedTokenizerBase] = {}
         self._features: dict[tuple[str, str, tuple[DataIdentity, ...]], Dataset] = {}
         self._weights: OrderedDict[str, dict[str, torch.Tensor]] = OrderedDict()

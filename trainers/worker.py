@@ -58,6 +58,7 @@ class WorkerSettings:
         threads: CPU threads of torch.
         cache_dir: of tokenised data and of stages read from a remote store.
         model: where a model that is a directory lies; None for a model known by its name.
+        revisions: for the hub, commits by repository that go before the catalogue's pins.
     """
 
     store: str
@@ -67,6 +68,7 @@ class WorkerSettings:
     threads: int
     cache_dir: str
     model: str | None = None
+    revisions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

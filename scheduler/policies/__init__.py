@@ -15,8 +15,12 @@ def policy(name: str, *, n_rungs: int, eta: int, seed: int) -> Policy:
     Raises:
         KeyError: the name is unknown (the spec's door has refused it before).
     """
-    return {
-        "halving": lambda: Halving(n_rungs, eta),
-        "uniform": lambda: UniformRungs(n_rungs),
-        "random": lambda: RandomRungs(n_rungs, seed),
-    }[name]()
+    match name:
+        case "halving":
+            return Halving(n_rungs, eta)
+        case "uniform":
+            return UniformRungs(n_rungs)
+        case "random":
+            return RandomRungs(n_rungs, seed)
+        case _:
+            raise KeyError(f"no policy {name!r}; known: halving, random, uniform")

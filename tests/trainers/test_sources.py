@@ -15,6 +15,7 @@ from trainers.tasks import open_source
 from trainers.tasks.catalog import TASKS
 from trainers.tasks.hub import HubSource
 from trainers.tasks.mirror import MirrorSource
+from trainers.tasks.source import UNPINNED
 from trainers.tasks.toy.source import ToySource
 
 MNLI = TASKS["mnli"].train[0]
@@ -155,14 +156,26 @@ def test_the_hub_identifies_data_by_its_commit_without_reaching_for_it():
 
 def test_the_hub_refuses_what_is_not_pinned_and_says_how_to_pin_it():
     with pytest.raises(
-        MissingDataError, match=r"google/xtreme has no pinned commit.*40 hex digits.*mirror"
+        MissingDataError, match=r"(?s)google/xtreme has no pinned commit.*google/xtreme: <40 hex.*mirror"
     ):
         HubSource().rows(TASKS["panx"].search[0], "sw")
 
 
+def test_what_is_not_pinned_can_be_planned_with_and_a_named_commit_pins_it():
+    split = TASKS["panx"].search[0]
+    assert HubSource().identity(split, "sw").revision == UNPINNED
+    assert (
+        open_source("hub", None, {"google/xtreme": "a" * 40}).identity(split, "sw").revision == "a" * 40
+    )
+
+
+def test_a_named_commit_goes_before_the_pin_of_the_catalogue():
+    assert HubSource({"nyu-mll/glue": "b" * 40}).identity(MNLI, "en").revision == "b" * 40
+
+
 def test_the_hub_refuses_what_only_a_mirror_has():
     with pytest.raises(MissingDataError, match=r"on no hub.*mirror"):
-        HubSource().identity(TASKS["mlm"].train[0], "sw")
+        HubSource().rows(TASKS["mlm"].train[0], "sw")
 
 
 @pytest.mark.filterwarnings("default")

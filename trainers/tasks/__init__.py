@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from trainers.errors import MissingDataError, TaskError, nearest
@@ -20,12 +21,15 @@ def mirror_path(path: str | None) -> str | None:
     return path or os.environ.get(MIRROR_VARIABLE) or None
 
 
-def open_source(kind: str, path: str | None = None) -> Source:
+def open_source(
+    kind: str, path: str | None = None, revisions: Mapping[str, str] | None = None
+) -> Source:
     """The source of a kind.
 
     Args:
         kind: ``hub``, ``mirror`` or ``toy``.
         path: the mirror's folder; None for the one that ``INTERLUDE_MIRROR`` names.
+        revisions: for the hub, commits that go before the catalogue's pins.
 
     Raises:
         MissingDataError: a mirror that is not named, or is none.
@@ -35,7 +39,7 @@ def open_source(kind: str, path: str | None = None) -> Source:
         case "hub":
             from trainers.tasks.hub import HubSource
 
-            return HubSource()
+            return HubSource(revisions)
         case "mirror":
             from trainers.tasks.mirror import MirrorSource
 

@@ -13,7 +13,7 @@ splits are not public everywhere or miss languages, and one literal has to serve
 a mirror. XNLI uses its validation split for both, so that all its languages count.
 
 Revisions are commits of the hub's repositories. ``UNPINNED`` marks one that could not be confirmed
-when this was written: the hub source refuses such a task and says how to pin it, while a mirror
+when this was written: a study on the hub pins it with ``data.revisions`` in its spec, while a mirror
 needs no revision (its files carry their own identity).
 """
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from trainers.errors import EmptySplitError, MalformedDataError, MissingDataError, UnknownLanguageError
-from trainers.tasks.source import DataIdentity
+from trainers.tasks.source import UNPINNED, DataIdentity
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,18 +19,30 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class HubSource:
-    """Rows from the hub, at the commits that the catalogue pins."""
+    """Rows from the hub, at pinned commits.
+
+    Args:
+        revisions: commit by repository, 40 hex digits; goes before the catalogue's pin.
+    """
+
+    def __init__(self, revisions: Mapping[str, str] | None = None) -> None:
+        self._revisions = dict(revisions or {})
 
     def identity(self, split: Split, language: str) -> DataIdentity:
         """Repository, commit and published size; nothing is downloaded.
 
+        Where no commit is named the revision is ``UNPINNED``: enough to plan with, not to read.
+
         Raises:
             UnknownLanguageError: the split does not have the language.
-            MissingDataError: the data set is on no hub, or its commit is not pinned.
         """
         check_language(split, language)
-        _check_pinned(split)
-        return DataIdentity(data_name(split, language), split.data.revision, split.n_rows)
+        name = data_name(split, language)
+        return DataIdentity(name, self._revision(split), split.n_rows)
+
+    def _revision(self, split: Split) -> str:
+        revision = self._revisions.get(split.data.repo, split.data.revision)
+        return revision if _COMMIT.fullmatch(revision) else UNPINNED
 
     def rows(self, split: Split, language: str) -> Dataset:
         """The rows of ``language``, memory-mapped from the ``datasets`` cache.
@@ -46,21 +59,24 @@ class HubSource:
 
         identity = self.identity(split, language)
         data = split.data
+        if identity.revision == UNPINNED:
+            raise MissingDataError(refusal(data.repo), file=data.repo)
         try:
             dataset = load_dataset(
-                data.repo, data.config_for(language), split=split.name, revision=data.revision
+                data.repo, data.config_for(language), split=split.name, revision=identity.revision
             )
         except (OSError, DatasetNotFoundError, ValueError) as error:
             raise MissingDataError(
-                f"the hub did not give {identity.name} at commit {data.revision[:12]}: "
+                f"the hub did not give {identity.name} at commit {identity.revision[:12]}: "
                 f"{_first_line(error)}. Check the connection and HF_HUB_OFFLINE, or use a mirror "
                 f"(data: {{source: mirror, path: FOLDER}}) that holds hub/{data.repo}.",
                 file=identity.name,
             ) from error
         except DatasetGenerationError as error:
             raise MalformedDataError(
-                f"{identity.name} at commit {data.revision[:12]} cannot be read: {_first_line(error)}. "
-                f"Clear it from the datasets cache (HF_DATASETS_CACHE) and try again.",
+                f"{identity.name} at commit {identity.revision[:12]} cannot be read: "
+                f"{_first_line(error)}. Clear it from the datasets cache (HF_DATASETS_CACHE) and try "
+                f"again.",
                 file=identity.name,
             ) from error
         return of_language(dataset, split, language, identity.name)
@@ -128,22 +144,28 @@ def language_mask(table: pa.Table, split: Split, language: str, file: str) -> pa
     return pc.fill_null(pc.match_like(table[column], like), False)
 
 
-def _check_pinned(split: Split) -> None:
-    data = split.data
-    if _COMMIT.fullmatch(data.revision):
-        return
-    if data.repo.startswith("local/"):
-        raise MissingDataError(
-            f"{data.repo} is on no hub: only a mirror has it. Use data: {{source: mirror, path: DIR}} "
-            f"where DIR holds hub/{data.repo}, or leave the task out.",
-            file=data.repo,
+def on_no_hub(repo: str) -> bool:
+    """Whether only a mirror can have the data set."""
+    return repo.startswith("local/")
+
+
+def refusal(*repos: str) -> str:
+    """Why data sets without a pinned commit are not read, and what to do about each."""
+    parts = []
+    if local := [repo for repo in repos if on_no_hub(repo)]:
+        parts.append(
+            f"{', '.join(local)} is on no hub: only a mirror has it. Use data: {{source: mirror, path: "
+            f"DIR}} where DIR holds hub/{local[0]}, or leave the task out."
         )
-    raise MissingDataError(
-        f"{data.repo} has no pinned commit here, so what it holds could change under a study. Look up "
-        f"the commit (40 hex digits) at https://huggingface.co/datasets/{data.repo}/commits/main and "
-        f"set it in trainers/tasks/catalog.py, or use a mirror: data: {{source: mirror, path: FOLDER}}.",
-        file=data.repo,
-    )
+    if unpinned := [repo for repo in repos if not on_no_hub(repo)]:
+        lines = "".join(f"\n    {repo}: <40 hex digits>" for repo in unpinned)
+        pages = " ".join(f"https://huggingface.co/datasets/{repo}/commits/main" for repo in unpinned)
+        parts.append(
+            f"{', '.join(unpinned)} has no pinned commit, so what it holds could change under a study. "
+            f"Look up the commit ({pages}) and add to the spec\ndata:\n  revisions:{lines}\nor use a "
+            f"mirror: data: {{source: mirror, path: FOLDER}}."
+        )
+    return "\n".join(parts)
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from trainers.tasks.spec import Split
 
 
+UNPINNED = "unpinned"  # the revision of data whose commit nobody has named: good for a plan only
+
+
 @dataclass(frozen=True, slots=True)
 class DataIdentity:
     """What a stage's fingerprint says about one split in one language: never where it lies.
 
     Attributes:
         name: ``org/dataset/config/split``.
-        revision: hub revision, digest of a mirror's parquet footer, or version of the toy world.
+        revision: hub commit (``UNPINNED`` where none is named), digest of a mirror's parquet footer,
+            or version of the toy world.
         n_rows: rows in the split; 0 when not known without the data (hub, planning only).
     """
 
