@@ -51,6 +51,7 @@ def _count_panel(axes: Axes, found: Sequence[Standing], control: Standing | None
         axes.axhline(control.score, color=INK, linestyle=(0, (4, 3)), linewidth=1.2)
         axes.plot([0], [control.score], marker="s", color=INK, markersize=6)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(y=0.1)
 
 
 def _count_caption(study: Study, found: Sequence[Standing], rung: int) -> str:
@@ -151,7 +152,7 @@ def rung_against_rung(study: Study, found: Sequence[Standing]) -> Picture:
             name,
             title,
             "",
-            instead=f"At most {most} mixes were scored at two neighbouring rungs; three are needed.",
+            instead=f"Mixes scored at two neighbouring rungs: {most}; three are needed.",
         )
     rungs = study.spec.intermediate.rungs
 

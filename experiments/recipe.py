@@ -24,7 +24,7 @@ def why(answer: Answer) -> str:
     if answer.verdict is Verdict.GAIN:
         sure = "" if answer.final else " Provisional: no finals were run."
         return f"The best finalist: {mix_name(arm.trial.recipe.mix)}.{sure}"
-    return "Without intermediate task: it is the cheapest recipe, and no other was shown to be better."
+    return "Without intermediate task: it needs the least training, and no mix was shown to be better."
 
 
 def recipe_yaml(study: Study, answer: Answer) -> str:

@@ -95,7 +95,7 @@ def _count_sentence(study: Study, answer: Answer, found: Sequence[Standing]) -> 
     elsewhere = (
         f"; the highest of the search is k = {highest.trial.recipe.mix.count} at "
         f"{tokens(study.spec.intermediate.rungs[highest.rung])} tokens with {points(highest.score)}"
-        if highest.rung != rung
+        if highest.trial.recipe.mix.count != top and highest.score > best[top].score
         else ""
     )
     return (
