@@ -94,6 +94,10 @@ class Climb:
         record = self._state.stages.get(node.name)
         if record is None:
             return None
+        for m in record.measurements:
+            if m.outcome is Outcome.INFEASIBLE:
+                why = f"infeasible: {node.stage.kind} {node.name}: {m.error}"
+                return TrialMoved(trial.name, TrialState.FAILED, trial.rung, None, why)
         truncated = sum(m.outcome is Outcome.TRUNCATED for m in record.measurements)
         if record.failures < MAX_FAILURES and truncated < MAX_TRUNCATED:
             return None

@@ -198,6 +198,7 @@ class Outcome(StrEnum):
     DONE = "done"
     TRUNCATED = "truncated"  # stopped at its deadline; partial work is saved and continues
     FAILED = "failed"
+    INFEASIBLE = "infeasible"  # the recipe cannot be trained on this device: trying again is no use
     LOST = "lost"  # the worker did not come back
 
 
@@ -225,7 +226,7 @@ class Measurement:
         n_tokens: tokens trained on in this lease, without padding.
         facts: small numbers worth keeping: final loss, padding share, peak bytes, tokens per s.
         rates: the share of batches each task really got.
-        error: what went wrong, one line, for FAILED and LOST.
+        error: what went wrong, one line, for FAILED, INFEASIBLE and LOST.
     """
 
     hold: str

@@ -61,6 +61,7 @@ _STAGE_STATUS = {
     Outcome.DONE: "FINISHED",
     Outcome.TRUNCATED: "FINISHED",
     Outcome.FAILED: "FAILED",
+    Outcome.INFEASIBLE: "FAILED",
     Outcome.LOST: "KILLED",
 }
 
