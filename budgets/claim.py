@@ -1,9 +1,12 @@
-"""A driver's claim on a journal: an operating-system lock that dies with its process.
+"""A driver's claim on a journal file: an operating-system lock that dies with its process.
 
 The lock file lies beside the journal and is never deleted, so two drivers cannot each hold a
 different file of one name. It says who holds it; the lock itself is what counts. A killed driver's
 lock is gone at once, with no time-out to wait for. A forked child gives its copy up, so that a data
 loader which outlives its driver does not hold the study.
+
+The file also says which entry was acknowledged last. A database file cut short may still be a sound
+database with fewer entries; with this witness the loss is seen.
 """
 
 from __future__ import annotations
@@ -13,25 +16,54 @@ import json
 import os
 import socket
 import weakref
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Self, TypeVar
 
 from budgets.errors import SecondDriverError
 
+Thing = TypeVar("Thing")
+
+_RECORD_BYTES = 512  # written at once, always of one length: never half new, half old
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who drives a journal.
+
+    Attributes:
+        pid: the process.
+        host: its machine.
+        since: when it began, ISO 8601 in UTC.
+    """
+
+    pid: int
+    host: str
+    since: str
+
+    @classmethod
+    def here(cls, now: datetime) -> Self:
+        """This process."""
+        return cls(os.getpid(), socket.gethostname(), now.isoformat(timespec="seconds"))
+
 
 class Claim:
-    """The right to write beside ``lock_file``, until closed or killed."""
+    """The right to write beside ``lock_file``, until closed or killed.
 
-    def __init__(self, lock_file: Path, *, now: datetime) -> None:
+    Attributes:
+        last_acknowledged: the last entry an earlier driver noted, 0 when none did.
+    """
+
+    def __init__(self, lock_file: Path, owner: Owner) -> None:
         """Take the claim.
 
         Raises:
             SecondDriverError: another driver has it; names process, machine and since when.
             OSError: the lock file cannot be written.
         """
-        self.pid = os.getpid()
-        self.host = socket.gethostname()
-        self.since = now.isoformat(timespec="seconds")
+        self._owner = owner
         self._descriptor: int | None = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -41,10 +73,15 @@ class Claim:
         except OSError:
             self.close()
             raise
-        owner = {"pid": self.pid, "host": self.host, "since": self.since}
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, json.dumps(owner).encode(), 0)
-        _close_in_forks(self)
+        self.last_acknowledged = last_acknowledged(lock_file)
+        self.note(self.last_acknowledged)
+        at_fork(self, Claim.close)
+
+    def note(self, last_seq: int) -> None:
+        """Say which entry was acknowledged last."""
+        if self._descriptor is not None:
+            record = json.dumps({**asdict(self._owner), "last": last_seq})
+            os.pwrite(self._descriptor, record.encode().ljust(_RECORD_BYTES), 0)
 
     def close(self) -> None:
         """Give the claim up; twice is harmless."""
@@ -53,13 +90,23 @@ class Claim:
             self._descriptor = None
 
 
-def _close_in_forks(claim: Claim) -> None:
-    alive = weakref.ref(claim)
+def last_acknowledged(lock_file: Path) -> int:
+    """The last entry a driver noted in its lock file, 0 when none did."""
+    try:
+        last = json.loads(lock_file.read_bytes()).get("last", 0)
+    except (OSError, ValueError, AttributeError):
+        return 0
+    return last if isinstance(last, int) else 0
+
+
+def at_fork(thing: Thing, give_up: Callable[[Thing], None]) -> None:
+    """Have every forked child give its copy of ``thing`` up."""
+    alive = weakref.ref(thing)
 
     def close() -> None:
         held = alive()
         if held is not None:
-            held.close()
+            give_up(held)
 
     os.register_at_fork(after_in_child=close)
 

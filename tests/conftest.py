@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.contracts.postgres_server import postgres, postgres_server
+
+__all__ = ["mirror", "postgres", "postgres_server"]
+
 # Set before any library reads them: tests leave nothing in ~/.cache and never reach for the hub.
 _CACHE = tempfile.mkdtemp(prefix="interlude-tests-")
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)

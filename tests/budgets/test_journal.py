@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from budgets.amount import DeviceTime
 from budgets.errors import JournalError, SecondDriverError, StaleDriverError
 from budgets.journal import Line, MemoryJournal, SqlJournal
 from budgets.ledger import Opened, Released
+from budgets.tables import Row
 from tests.contracts.journal_contract import NOON, JournalContract, Noted
 
 
@@ -29,6 +31,13 @@ class TestSqliteJournal(JournalContract):
     @pytest.fixture
     def journal(self, tmp_path):
         with SqlJournal(tmp_path / "journal.db", [Noted], writer=True, now=lambda: NOON) as journal:
+            yield journal
+
+
+class TestPostgresJournal(JournalContract):
+    @pytest.fixture
+    def journal(self, postgres):
+        with SqlJournal(postgres, [Noted], name="s", writer=True, now=lambda: NOON) as journal:
             yield journal
 
 
@@ -55,6 +64,22 @@ def without_triggers(path):
     names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='trigger'")]
     connection.close()
     return [f"DROP TRIGGER {name}" for name in names]
+
+
+def rewrite(path, seq, kind, payload):
+    """Change an entry so that its digest, and those after it, still match."""
+    connection = sqlite3.connect(path)
+    rows = [Row(*values) for values in connection.execute("SELECT * FROM entries ORDER BY seq")]
+    digest = ""
+    for row in rows:
+        row = replace(row, kind=kind, payload=payload) if row.seq == seq else row
+        digest = row.digest_after(digest)
+        connection.execute(
+            "UPDATE entries SET kind = ?, payload = ?, digest = ? WHERE seq = ?",
+            (row.kind, row.payload, digest, row.seq),
+        )
+    connection.commit()
+    connection.close()
 
 
 def test_a_reader_sees_what_a_writer_wrote_while_it_is_open(path):
@@ -152,15 +177,15 @@ def test_a_closed_journal_takes_nothing(path):
 
 def test_a_foreign_entry_stops_the_driver(path):
     with SqlJournal(path, [Noted], writer=True) as journal:
-        damage(path, "INSERT INTO entries VALUES (4, '2030-01-01T12:00:00+00:00', 'Noted', '{}')")
+        damage(path, "INSERT INTO entries VALUES (4, '2030-01-01T12:00:00+00:00', 'Noted', '{}', '')")
         with pytest.raises(JournalError, match="the last entry is 4, this driver wrote up to 3"):
             journal.append(Noted("c"))
 
 
 def test_a_newer_format_is_refused_by_name(path):
-    damage(path, "INSERT INTO journal_format VALUES (2)")
+    damage(path, "INSERT INTO journal_format VALUES (3, 's', 'j')")
     for writer in (False, True):
-        with pytest.raises(JournalError, match="journal format 2; this version reads up to 1"):
+        with pytest.raises(JournalError, match="journal format 3; this version reads up to 2"):
             SqlJournal(path, [Noted], writer=writer)
 
 
@@ -199,11 +224,8 @@ def test_a_damaged_file_is_named_with_what_to_do(path):
     ],
 )
 def test_a_malformed_entry_is_named_with_what_to_do(path, kind, payload, complaint):
-    damage(
-        path,
-        *without_triggers(path),
-        f"UPDATE entries SET kind='{kind}', payload='{payload}' WHERE seq=2",
-    )
+    damage(path, *without_triggers(path))
+    rewrite(path, 2, kind, payload)
     with SqlJournal(path, [Noted]) as journal, pytest.raises(JournalError) as error:
         list(journal.lines())
     assert f"{path}: entry 2 ({kind})" in str(error.value)
@@ -223,10 +245,11 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         SqlJournal(tmp_path / "file" / "journal.db", writer=True)
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "postgresql://somewhere/journal"])
-def test_only_files_are_journals(url):
-    with pytest.raises(JournalError, match="a journal is an SQLite file"):
+@pytest.mark.parametrize("url", ["sqlite://", "mysql://u:secret@somewhere/journal", "postgresql://h"])
+def test_a_place_of_another_kind_is_refused(url):
+    with pytest.raises(JournalError, match=r"keep books in an SQLite file, .*PostgreSQL") as refusal:
         SqlJournal(url)
+    assert "secret" not in str(refusal.value)
 
 
 def test_more_entries_than_a_page_come_back_in_order(path):

@@ -1,0 +1,115 @@
+"""A PostgreSQL server of the tests' own: fresh data, a free loopback port, gone at the end."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "60",
+    "shared_buffers": "32MB",
+    "log_min_messages": "fatal",
+}
+
+
+def _binaries() -> Path:
+    """The newest server's programs, or a skip that says where they were looked for."""
+    found = [str(path) for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    newest = max(found, key=lambda path: float(path.split("/")[4]), default=shutil.which("initdb"))
+    if newest is None:
+        pytest.skip("no PostgreSQL server: looked in /usr/lib/postgresql/*/bin and on PATH for initdb")
+    return Path(newest).parent
+
+
+def _someone() -> str | None:
+    """Who runs the server: nobody special, since it refuses root."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in known)
+
+
+class Server:
+    """A running server, and databases in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._binaries = _binaries()
+        self._folder = folder
+        someone = _someone()
+        self._as = ["runuser", "-u", someone, "--"] if someone else []
+        if someone:
+            shutil.chown(folder, someone)
+        self._numbers = itertools.count(1)
+        self._call("initdb", "-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        self.port = self._start()
+
+    def database(self) -> str:
+        """The URL of a new, empty database."""
+        import psycopg  # here: every test loads this file
+
+        name = f"t{next(self._numbers)}"
+        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"postgresql+psycopg://tests@127.0.0.1:{self.port}/{name}"
+
+    def stop(self) -> None:
+        """Stop at once: nothing here is worth a checkpoint."""
+        self._call("pg_ctl", "stop", "-m", "immediate")
+
+    def restart(self) -> None:
+        """Break every connection, as a server that is maintained or crashes does."""
+        self._call("pg_ctl", "restart", "-m", "immediate", "-w", "-l", str(self._folder / "log"))
+
+    def _start(self) -> int:
+        for _ in range(5):  # another program may take the port in between
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+            options = " ".join(f"-c {key}='{value}'" for key, value in _SETTINGS.items())
+            log = str(self._folder / "log")
+            try:
+                self._call("pg_ctl", "start", "-w", "-l", log, "-o", f"-p {port} {options}")
+            except subprocess.CalledProcessError as error:
+                failure = error
+            else:
+                return port
+        raise failure
+
+    def _address(self, database: str) -> str:
+        return f"host=127.0.0.1 port={self.port} user=tests dbname={database}"
+
+    def _call(self, program: str, *arguments: str) -> None:
+        data = str(self._folder / "data")
+        command = [*self._as, str(self._binaries / program), "-D", data, *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """The server; where its programs are missing, what needs it is skipped."""
+    folder = Path(tempfile.mkdtemp(prefix="interlude-postgres-"))
+    try:
+        server = Server(folder)
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres(postgres_server: Server) -> str:
+    """The URL of a database of this test's own."""
+    return postgres_server.database()
