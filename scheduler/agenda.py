@@ -42,7 +42,7 @@ class Agenda:
         self._purse = purse
         self._policy = policy
         self._sampler = sampler
-        self._exhausted = ""
+        self._exhausted = False  # saves asking again; the sampler would say the same
 
     def next(self, *, search_climbs: bool, fresh: bool) -> Beginning:
         """The facts that set one more trial climbing; none when nothing can begin now.
@@ -82,17 +82,27 @@ class Agenda:
         return (TrialMoved(name, TrialState.RUNNING, path[1], None, reason),)
 
     def _new(self, *, fresh: bool) -> Beginning:
-        most = self._spec.search.max_trials
-        n_sampled = sum(t.role is Role.SEARCH for t in self._state.trials.values())
-        if most is not None and n_sampled >= most:
-            self._exhausted = f"all {most} mixes that search.max_trials allows"
-        if self._exhausted or not self._purse.pays_search([self._stand_in(n_sampled)], fresh=fresh):
+        n_sampled = self._n_sampled()
+        if self._all_allowed() or self._exhausted:
             return ()
-        mix = self._sampler.propose(n_sampled, {t.recipe.mix for t in self._state.searched})
+        if not self._purse.pays_search([self._stand_in(n_sampled)], fresh=fresh):
+            return ()
+        mix = self._proposed_mix()
         if mix is None:
-            self._exhausted = f"every mix the sampler finds ({n_sampled})"
+            self._exhausted = True
             return ()
         return self._proposed(self._recipe(mix), Role.SEARCH, self._spec.search.sampler)
+
+    def _proposed_mix(self) -> Mix | None:
+        tried = {t.recipe.mix for t in self._state.searched}
+        return self._sampler.propose(self._n_sampled(), tried)
+
+    def _n_sampled(self) -> int:
+        return sum(t.role is Role.SEARCH for t in self._state.trials.values())
+
+    def _all_allowed(self) -> bool:
+        most = self._spec.search.max_trials
+        return most is not None and self._n_sampled() >= most
 
     def _stand_in(self, n_sampled: int) -> Path:
         """A recipe nobody has tried, of all tasks, for what the next trial will cost."""
@@ -134,8 +144,12 @@ class Agenda:
             return f"the control could not be judged ({self._state.reasons[control.name]}); {money}"
         if next_final(self._spec, self._state) is None:
             seeds = f"all {self._spec.final.max_seeds} seeds (final.max_seeds)"
-            if self._exhausted:
-                return f"nothing left to try: {self._exhausted} and {seeds}; {money}"
+            if self._all_allowed():
+                mixes = f"all {self._n_sampled()} mixes that search.max_trials allows"
+                return f"nothing left to try: {mixes} and {seeds}; {money}"
+            if self._exhausted or self._proposed_mix() is None:
+                mixes = f"every mix the sampler finds ({self._n_sampled()})"
+                return f"nothing left to try: {mixes} and {seeds}; {money}"
             return f"finalists have {seeds}; {money}"
         return f"cap reached: {self._purse.refusal or 'nothing more is affordable'}; {money}"
 

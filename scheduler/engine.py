@@ -70,7 +70,7 @@ class Engine:
         self._slots = slots
         self.state = StudyState()
         self._climb = Climb(tree, self.state, Forecast())
-        self._purse = Purse(account, self.state, self._climb, self._spec.budget.final_share)
+        self._purse = Purse(self._spec, account, self.state, self._climb)
         self._agenda = Agenda(
             self._spec,
             self.state,

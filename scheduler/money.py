@@ -2,7 +2,8 @@
 
     free           = cap - spent - held
     uncommitted    = free - what the trials that climb already will still take
-    search's part  = uncommitted - final_share * cap
+    search's part  = uncommitted - kept for finals
+    kept           = at most final_share * cap, and no more than all repetitions are forecast at
 
 The search is asked to leave the last part alone; only a trial that already climbs may reach into it.
 """
@@ -14,6 +15,8 @@ from collections.abc import Iterable
 from budgets.account import Account
 from budgets.amount import ZERO, DeviceTime
 from scheduler.climb import START_UP, Climb
+from scheduler.mix import Mix
+from scheduler.spec import StudySpec
 from scheduler.state import StudyState
 from scheduler.trial import Recipe, TrialState
 from trainers.stage import Half
@@ -28,23 +31,33 @@ class Purse:
         refusal: the last thing that was not affordable, in words.
     """
 
-    def __init__(self, account: Account, state: StudyState, climb: Climb, final_share: float) -> None:
+    def __init__(self, spec: StudySpec, account: Account, state: StudyState, climb: Climb) -> None:
+        self._spec = spec
         self._account = account
         self._state = state
         self._climb = climb
-        self._final_share = final_share
+        self._repetitions: tuple[tuple[Path, ...], tuple[Path, ...]] = _repetitions(spec)
         self.refusal = ""
 
     def pays_search(self, paths: Iterable[Path], *, fresh: bool) -> bool:
         """Whether the search's part pays for all that these paths still need."""
-        kept = self._account.balance.cap.scaled(self._final_share)
         cost = self._climb.missing_cost(paths, Half.SEARCH)
-        return self._pays("the next step of the search", cost, self._uncommitted(fresh=fresh).less(kept))
+        there = self._uncommitted(fresh=fresh)
+        share = self._account.balance.cap.scaled(self._spec.budget.final_share)
+        kept = share if cost <= there.less(share) else min(share, self._all_finals())
+        return self._pays("the next step of the search", cost, there.less(kept))
 
     def pays_finals(self, paths: Iterable[Path], *, fresh: bool) -> bool:
         """Whether what is left pays for these paths on report cells."""
         cost = self._climb.missing_cost(paths, Half.REPORT)
         return self._pays("the next round of finals", cost, self._uncommitted(fresh=fresh))
+
+    def _all_finals(self) -> DeviceTime:
+        """What all repetitions would cost: more than that the finals cannot use."""
+        controls, mixes = self._repetitions
+        control = self._climb.missing_cost(controls, Half.REPORT)
+        finalist = self._climb.missing_cost(mixes, Half.REPORT)
+        return control + finalist.scaled(self._spec.final.finalists)
 
     def _pays(self, what: str, cost: DeviceTime, there: DeviceTime) -> bool:
         if cost > there:
@@ -62,3 +75,17 @@ class Purse:
         return DeviceTime.total(
             self._climb.missing_cost([(t.recipe, t.rung)], self._climb.half(t)) for t in climbing
         )
+
+
+def _repetitions(spec: StudySpec) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """All repetitions of the control, and of a stand-in for one finalist at the top rung.
+
+    The stand-in is a mix of all tasks with seeds that nobody else has: none of its stages exist.
+    """
+    top = len(spec.intermediate.rungs) - 1
+    everything = Mix.of(spec.intermediate.tasks)
+    name, tuning = spec.model.name, spec.model.tuning
+    offsets = range(spec.final.max_seeds)
+    controls = tuple((Recipe(Mix(), spec.seed + i, name, tuning), 0) for i in offsets)
+    mixes = tuple((Recipe(everything, -1 - i, name, tuning), top) for i in offsets)
+    return controls, mixes

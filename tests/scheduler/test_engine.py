@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from budgets.amount import ZERO, DeviceTime
 from budgets.bill import Bill, Purpose
-from budgets.ledger import Balance, Charged, Entry, Released, Reserved, apply
+from budgets.ledger import Balance, Charged, Entry, Opened, Released, Reserved, apply
 from scheduler.drivers.table import drive_table
 from scheduler.engine import Start, Stop, Wait
 from scheduler.facts import (
@@ -117,8 +117,8 @@ def test_no_stage_is_paid_for_twice_and_no_trial_has_two_in_flight(world):
 @settings(max_examples=40, deadline=None)
 @given(worlds)
 def test_the_search_begins_nothing_that_the_final_reserve_would_pay(world):
-    tree = small_tree(world["policy"], world["max_trials"])
-    bench = Bench(tree, world["salt"], (world["low"], world["high"]), world["trouble"])
+    tree = small_tree(world["policy"], world["max_trials"], max_seeds=60)  # more than any share pays
+    bench = Bench(tree, world["salt"], (1.0, world["high"]), world["trouble"])
     cap = DeviceTime(world["cap_ms"])
     journal, _, _, _ = played(tree, cap, bench, world["slots"])
     reserve = cap.scaled(tree.spec.budget.final_share)
@@ -156,6 +156,17 @@ def test_where_the_forecast_holds_nothing_that_was_begun_is_unaffordable(salt, s
     _, engine, _, _ = played(tree, DeviceTime(cap_ms), Bench(tree, salt), slots)
     states = {t.state for t in engine.state.trials.values()}
     assert TrialState.UNAFFORDABLE not in states
+
+
+def test_the_search_gets_what_the_finals_cannot_use():
+    cap = DeviceTime(400_000)
+    few, many = (small_tree("halving", None, max_seeds=n) for n in (1, 60))
+    spent_on_search = []
+    for tree in (few, many):
+        _, engine, account, _ = played(tree, cap, Bench(tree))
+        spent_on_search.append(len(engine.state.searched))
+        assert account.balance.spent.ms > 0.9 * cap.ms
+    assert spent_on_search[0] > spent_on_search[1]
 
 
 def test_one_slot_and_many_slots_try_the_same_mixes_when_the_cap_is_ample():
@@ -307,8 +318,6 @@ def test_a_cap_raised_after_the_end_lets_the_search_go_on():
     journal, engine, _, _ = played(tree, cap, Bench(tree))
     n_before = len(engine.state.searched)
     assert isinstance(journal.facts[-1], StudyEnded)
-    from budgets.ledger import Opened
-
     journal.append(Opened(cap))
     again, _ = engine_on(journal, tree)
     assert again.state.ended is None
