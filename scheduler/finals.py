@@ -21,7 +21,7 @@ class Final:
     Attributes:
         recipe: a finalist's, with this round's seed.
         finalist: the searched trial it repeats.
-        rung: the finalist's highest.
+        rung: the one where the finalist scored best.
         with_cost_of: (recipe, rung) pairs that must be affordable together: a control without its
             finalist would answer nothing.
     """
@@ -33,10 +33,13 @@ class Final:
 
 
 def finalists(state: StudyState, n: int) -> tuple[Trial, ...]:
-    """The ``n`` best sampled trials: the highest rung reached first, then by score."""
+    """The ``n`` sampled trials with the best scores, each at the rung where it scored best.
+
+    A rung is how long a mix is trained, which is part of the question: a short stage that beats a
+    long one is the better recipe, and the cheaper.
+    """
     scored = [t for t in state.searched if t.scores and t.role is Role.SEARCH]
-    ranked = sorted(scored, key=lambda t: (-max(t.scores), -t.scores[max(t.scores)], t.name))
-    return tuple(ranked[:n])
+    return tuple(sorted(scored, key=lambda t: (-t.best_score, t.name))[:n])
 
 
 def next_final(spec: StudySpec, state: StudyState) -> Final | None:
@@ -45,16 +48,16 @@ def next_final(spec: StudySpec, state: StudyState) -> Final | None:
     if control is None or not control.scores:
         return None
     best = finalists(state, spec.final.finalists)
-    begun = {(t.finalist, t.recipe.seed) for t in state.finals}
+    begun = {(t.finalist, t.recipe.seed, t.rung) for t in state.finals}
     for offset in range(spec.final.max_seeds if best else 1):
         seed = spec.seed + offset
         for trial in (control, *best):
-            if (trial.name, seed) not in begun:
+            if (trial.name, seed, trial.best_rung) not in begun:
                 partners = (trial, best[0]) if trial is control and best else (trial,)
                 return Final(
                     replace(trial.recipe, seed=seed),
                     trial.name,
-                    max(trial.scores),
-                    tuple((replace(p.recipe, seed=seed), max(p.scores)) for p in partners),
+                    trial.best_rung,
+                    tuple((replace(p.recipe, seed=seed), p.best_rung) for p in partners),
                 )
     return None

@@ -109,8 +109,8 @@ def status_view(state: StudyState, balance: Balance) -> RenderableType:
 
 def _trial_table(state: StudyState) -> Table:
     table = _table("", ("trial", "k", "tasks", "state", "rung", "score"))
-    for trial in sorted(state.trials.values(), key=_last_score, reverse=True)[:_TRIALS_SHOWN]:
-        score = f"{_last_score(trial):.2f}" if trial.scores else ""
+    for trial in sorted(state.trials.values(), key=_standing, reverse=True)[:_TRIALS_SHOWN]:
+        score = f"{trial.best_score:.2f}" if trial.scores else ""
         mix = trial.recipe.mix
         table.add_row(trial.name, str(mix.count), str(mix), trial.state, str(trial.rung), score)
     left = len(state.trials) - _TRIALS_SHOWN
@@ -125,17 +125,17 @@ def best_line(state: StudyState) -> str:
     if best is None or control is None:
         return "no trial has been scored yet"
     if best is control:
-        return f"best so far {_last_score(best):.2f}: the control, no intermediate task"
-    words = f"best so far {_last_score(best):.2f}: {best.recipe.mix} ({best.name})"
+        return f"best so far {best.best_score:.2f}: the control, no intermediate task"
+    words = f"best so far {best.best_score:.2f}: {best.recipe.mix} ({best.name})"
     if not control.scores:
         return f"{words}; the control has no score yet"
-    gain = _last_score(best) - _last_score(control)
-    return f"{words}; control {_last_score(control):.2f}, difference {gain:+.2f}"
+    gain = best.best_score - control.best_score
+    return f"{words}; control {control.best_score:.2f}, difference {gain:+.2f}"
 
 
-def _last_score(trial: Trial) -> float:
-    """Score at the highest rung, below every score for a trial that has none."""
-    return trial.scores[max(trial.scores)] if trial.scores else float("-inf")
+def _standing(trial: Trial) -> float:
+    """The best score at any rung, below every score for a trial that has none."""
+    return trial.best_score if trial.scores else float("-inf")
 
 
 def _trial_counts(state: StudyState) -> str:

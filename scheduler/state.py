@@ -181,16 +181,9 @@ class StudyState:
         return tuple(t for t in self.trials.values() if t.role is Role.FINAL)
 
     def best(self) -> Trial | None:
-        """The searched trial with the best score at the highest rung that any reached.
-
-        The control's score counts at every rung: it has no intermediate stage.
-        """
+        """The control or sampled trial with the best score at any rung."""
         scored = [t for t in self.searched if t.scores]
-        if not scored:
-            return None
-        top = max(max(t.scores) for t in scored)
-        rivals = [t for t in scored if top in t.scores or t.role is Role.CONTROL]
-        return max(rivals, key=lambda t: t.scores[max(t.scores)])
+        return max(scored, key=lambda t: t.best_score, default=None)
 
     def measurements(self) -> Iterator[tuple[StageStarted, Measurement]]:
         """Every lease that came back, with how it started."""

@@ -42,14 +42,13 @@ def _phase(state: StudyState) -> str:
 def _shown(trial: Trial | None) -> dict[str, object] | None:
     if trial is None:
         return None
-    scores = trial.scores
     return {
         "trial": trial.name,
         "tasks": list(trial.recipe.mix.tasks),
         "count": trial.recipe.mix.count,
         "cap": trial.recipe.mix.cap,
         "temperature": trial.recipe.mix.temperature,
-        "rung": max(scores) if scores else None,
-        "score": round(scores[max(scores)], 3) if scores else None,
+        "rung": trial.best_rung if trial.scores else None,
+        "score": round(trial.best_score, 3) if trial.scores else None,
         "state": str(trial.state),
     }

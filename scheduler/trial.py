@@ -90,6 +90,20 @@ class Trial:
         """Whether no move is left."""
         return not MOVES[self.state]
 
+    @property
+    def best_rung(self) -> int:
+        """The rung with the highest score, the cheaper of equals: how long this mix is worth training.
+
+        Raises:
+            ValueError: no rung is finished.
+        """
+        return max(sorted(self.scores), key=lambda rung: self.scores[rung])
+
+    @property
+    def best_score(self) -> float:
+        """The score at :attr:`best_rung`, in points."""
+        return self.scores[self.best_rung]
+
     def to(self, state: TrialState) -> Trial:
         """This trial in another state.
 

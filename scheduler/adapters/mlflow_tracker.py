@@ -225,7 +225,7 @@ class MlflowTracker:
         self._runs.metric(key, f"score/rung{fact.rung}", fact.score, at_ms, self._step)
         best = self._state.best()
         if best is not None:
-            score = best.scores[max(best.scores)]
+            score = best.best_score
             self._runs.metric(self._study, "best_score", score, at_ms, self._step)
             self._runs.tag(self._study, "best", f"{best.name}: {best.recipe.mix}")
 

@@ -263,8 +263,14 @@ def test_how_a_stage_ended_is_its_status(url, tmp_path):
     view = tracker(url, tmp_path)
     view.catch_up(lines(facts))
     found = runs(url)
-    statuses = [found[f"s/t0000/t0000/x{i}/1"].info.status for i in range(4)]
-    assert statuses == ["FINISHED", "FINISHED", "FAILED", "KILLED"]
+    statuses = {o: found[f"s/t0000/t0000/x{i}/1"].info.status for i, o in enumerate(Outcome)}
+    assert statuses == {
+        Outcome.DONE: "FINISHED",
+        Outcome.TRUNCATED: "FINISHED",
+        Outcome.FAILED: "FAILED",
+        Outcome.INFEASIBLE: "FAILED",
+        Outcome.LOST: "KILLED",
+    }
 
 
 def test_a_study_that_goes_on_after_its_end_is_running_again(url, tmp_path):
