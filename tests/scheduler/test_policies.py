@@ -1,0 +1,152 @@
+"""Who climbs: halving promotes the best, waits with the rest and kills nobody."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.mix import Mix
+from scheduler.policies import Halving, RandomRungs, UniformRungs, policy
+from scheduler.policies.base import Standing
+from scheduler.policies.halving import _ranks, ranked_at
+from scheduler.trial import Recipe, Role, Trial, TrialState
+
+RECIPE = Recipe(Mix(("toy_text",)), 13, "toy-tiny")
+CONTROL = Trial("t0000", Recipe(Mix(), 13, "toy-tiny"), Role.CONTROL, state=TrialState.DONE)
+
+
+def paused(name, score, rung=0, cost_ms=0):
+    scores = MappingProxyType(dict.fromkeys(range(rung + 1), score))
+    trial = Trial(name, RECIPE, Role.SEARCH, None, TrialState.PAUSED, rung, scores)
+    return Standing(trial, {rung: cost_ms} if cost_ms else {})
+
+
+def promoted(standing):
+    trial = replace(standing.trial, state=TrialState.RUNNING, rung=standing.trial.rung + 1)
+    return replace(standing, trial=trial)
+
+
+def promote_all(halving, standings):
+    """Promote until halving has nobody left; names in order."""
+    names = []
+    while (name := halving.promote(standings)) is not None:
+        names.append(name)
+        standings = [promoted(s) if s.trial.name == name else s for s in standings]
+    return names
+
+
+def dominated(point, other):
+    """Whether ``other`` is at least as good in both and better in one; score up, cost down."""
+    return other[0] >= point[0] and other[1] <= point[1] and other != point
+
+
+def brute_force_ranks(points):
+    ranks, left, rank = [0] * len(points), set(range(len(points))), 0
+    while left:
+        front = {i for i in left if not any(dominated(points[i], points[j]) for j in left)}
+        for i in front:
+            ranks[i] = rank
+        left -= front
+        rank += 1
+    return ranks
+
+
+scores = st.sampled_from([0.0, 1.0, 2.5, 2.5, 40.0, 41.0, 99.0])
+points = st.lists(st.tuples(scores | st.floats(0, 100), st.integers(0, 6)), max_size=25)
+
+
+@given(points)
+def test_ranks_are_those_of_peeling_fronts_one_by_one(points):
+    assert _ranks(points) == brute_force_ranks(points)
+
+
+@given(st.lists(st.floats(0, 100), max_size=40), st.integers(2, 5))
+def test_at_most_one_in_eta_is_promoted_and_they_are_the_best(values, eta):
+    standings = [paused(f"t{i:04d}", value) for i, value in enumerate(values, start=1)]
+    names = promote_all(Halving(2, eta), standings)
+    best = sorted(standings, key=lambda s: (-s.trial.scores[0], s.trial.name))
+    assert names == [s.trial.name for s in best[: len(values) // eta]]
+
+
+@given(st.lists(st.floats(0, 100), max_size=12))
+def test_a_late_promotion_takes_the_best_that_waits_until_nobody_does(values):
+    halving = Halving(2, 3)
+    standings = [paused(f"t{i:04d}", value) for i, value in enumerate(values, start=1)]
+    seen = []
+    while (name := halving.promote_late(standings)) is not None:
+        seen.append(name)
+        standings = [promoted(s) if s.trial.name == name else s for s in standings]
+    assert sorted(seen) == [f"t{i:04d}" for i in range(1, len(values) + 1)]
+    by_name = dict(zip([f"t{i:04d}" for i in range(1, len(values) + 1)], values, strict=True))
+    assert [by_name[name] for name in seen] == sorted(values, reverse=True)
+
+
+def test_the_highest_rung_is_looked_at_first():
+    low = [paused(f"t{i:04d}", 90 - i) for i in range(1, 7)]
+    high = [paused(f"t{i:04d}", 50 - i, rung=1) for i in range(7, 10)]
+    assert Halving(3, 3).promote([*low, *high]) == "t0007"
+    assert Halving(3, 3).promote(low) == "t0001"
+    only_high = [paused(f"t{i:04d}", 50 - i, rung=1) for i in range(1, 4)]
+    assert Halving(3, 3).promote(only_high) == "t0001"
+    assert Halving(2, 3).promote(only_high) is None
+
+
+def test_a_cheap_trial_ranks_beside_a_better_dearer_one():
+    dear, cheap, worst = (
+        paused("t0001", 60.0, cost_ms=90_000),
+        paused("t0002", 50.0, cost_ms=10_000),
+        paused("t0003", 40.0, cost_ms=90_000),
+    )
+    assert [s.trial.name for s in ranked_at(0, [worst, cheap, dear])] == ["t0001", "t0002", "t0003"]
+    middling = paused("t0004", 55.0, cost_ms=90_000)
+    assert [s.trial.name for s in ranked_at(0, [middling, cheap, dear])] == ["t0001", "t0002", "t0004"]
+
+
+def test_costs_that_differ_by_noise_are_the_same_cost():
+    better, worse = paused("t0001", 60.0, cost_ms=10_100), paused("t0002", 59.0, cost_ms=10_000)
+    third = paused("t0003", 58.0, cost_ms=9_990)
+    assert [s.trial.name for s in ranked_at(0, [third, worse, better])] == ["t0001", "t0002", "t0003"]
+
+
+def test_the_control_is_not_ranked_and_not_promoted():
+    control = Standing(replace(CONTROL, scores=MappingProxyType({0: 99.0})), {})
+    others = [paused(f"t{i:04d}", i) for i in range(1, 4)]
+    assert promote_all(Halving(2, 3), [control, *others]) == ["t0003"]
+    for chosen in (Halving(3, 3), UniformRungs(3), RandomRungs(3, 13)):
+        assert chosen.goal(CONTROL) == 2
+
+
+def test_uniform_and_random_go_straight_to_their_goal_and_never_wait():
+    trials = [Trial(f"t{i:04d}", RECIPE, Role.SEARCH) for i in range(60)]
+    standings = [paused(trial.name, 1.0) for trial in trials]
+    uniform, drawn = UniformRungs(3), RandomRungs(3, 13)
+    for chosen in (uniform, drawn):
+        assert not chosen.pauses
+        assert chosen.promote(standings) is None
+        assert chosen.promote_late(standings) is None
+    assert {uniform.goal(trial) for trial in trials} == {2}
+    goals = [drawn.goal(trial) for trial in trials]
+    assert set(goals) == {0, 1, 2}
+    assert goals == [RandomRungs(3, 13).goal(trial) for trial in trials]
+    assert goals != [RandomRungs(3, 14).goal(trial) for trial in trials]
+
+
+def test_halving_sends_new_trials_to_the_first_rung_only():
+    assert Halving(3, 3).goal(Trial("t0001", RECIPE, Role.SEARCH)) == 0
+    assert Halving(3, 3).pauses
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("halving", Halving), ("uniform", UniformRungs), ("random", RandomRungs)]
+)
+def test_a_policy_is_found_by_the_name_the_spec_uses(name, kind):
+    assert isinstance(policy(name, n_rungs=2, eta=3, seed=13), kind)
+
+
+def test_an_unknown_policy_is_refused_by_name():
+    with pytest.raises(KeyError, match="no policy 'hyperband'"):
+        policy("hyperband", n_rungs=2, eta=3, seed=13)
