@@ -7,7 +7,7 @@ from trainers.tasks.spec import FamilyName, HubData, Metric, Split, TaskSpec
 from trainers.tasks.toy.grammar import NAME_TAGS, POS
 from trainers.tasks.toy.languages import LANGUAGES, RICH
 
-TOY_VERSION = 2
+TOY_VERSION = 5
 _REVISION = f"{TOY_VERSION:040x}"
 _ALL = tuple(LANGUAGES)
 _OTHERS = tuple(code for code in LANGUAGES if code != RICH)
@@ -94,6 +94,6 @@ TOY_TASKS: tuple[TaskSpec, ...] = (
     _target("toy_pos", FamilyName.TOKENS, Metric.SPAN_F1, POS, group="structured", n_train=12),
     _target("toy_names", FamilyName.TOKENS, Metric.SPAN_F1, NAME_TAGS, group="structured", n_train=12),
     _target("toy_xnli", FamilyName.PAIR, Metric.ACCURACY, NLI_LABELS, group="pair", n_train=200),
-    _target("toy_xqa", FamilyName.SPANS, Metric.QA_F1_EM, (), group="qa", n_train=200),
+    _target("toy_xqa", FamilyName.SPANS, Metric.QA_F1_EM, (), group="qa", n_train=100),
     _target("toy_tatoeba", FamilyName.RETRIEVAL, Metric.ACCURACY_AT_1, (), group="retrieval", n_train=0),
 )

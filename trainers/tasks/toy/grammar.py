@@ -123,11 +123,8 @@ def span(words: Sequence[Word], role: Role) -> tuple[int, int]:
     Raises:
         ValueError: the sentence does not say it.
     """
-    inside = [
-        i
-        for i, word in enumerate(words)
-        if word.job in (role.value, f"{role}:attribute", f"{role}:name")
-    ]
+    said = {role.value, *(f"{role}:{part}" for part in ("attribute", "name", "more"))}
+    inside = [i for i, word in enumerate(words) if word.job in said]
     if not inside:
         raise ValueError(f"the sentence does not say its {role}: {text(words)}")
     start = len(text(words[: inside[0]])) + (1 if inside[0] else 0)

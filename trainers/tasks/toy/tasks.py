@@ -69,16 +69,20 @@ def paraphrase(teller: Teller, rng: Random) -> Row:
 
 
 def reading(teller: Teller, rng: Random) -> Row:
-    """A passage, a question on one of its clauses, and the words that answer it."""
+    """A passage, a question on what happened in it, and the words that answer it.
+
+    Every other passage also tells where somebody lives, before or after.
+    """
     world = teller.world
-    clauses = [_with_place(world, rng) for _ in range(2)]
-    target = rng.randrange(2)
+    event = _with_place(world, rng)
+    clauses = rng.sample((event, world.home(rng)), 2) if rng.random() < 0.5 else [event]
+    target = clauses.index(event)
     role = rng.choice((Role.AGENT, Role.PATIENT, Role.PLACE))
     said = [teller.speaker.say(clause, rng) for clause in clauses]
     texts = [text(words) for words in said]
     start, end = span(said[target], role)
     before = sum(len(t) + 1 for t in texts[:target])
-    asked = replace(clauses[target], time="", place=None)
+    asked = replace(event, time="", place=None)
     return {
         "context": " ".join(texts),
         "question": text(teller.speaker.ask(asked, role, rng)),
@@ -229,7 +233,7 @@ def _enriched(world: World) -> Callable[[Random, Clause], Clause]:
 def _denied(rng: Random, clause: Clause) -> Clause:
     """Something that cannot be true beside ``clause``."""
     patient = clause.patient
-    ways = [replace(clause, negated=not clause.negated)]
+    ways = [replace(clause, negated=not clause.negated)] * 2
     if clause.verb in VERBS:
         ways.append(replace(clause, verb=VERBS[clause.verb].opposite))
     if patient is not None and patient.adjective:
