@@ -2,20 +2,25 @@
 
     <store>/stages/<fingerprint>/manifest.json     written last: without it the folder is not there
     <store>/stages/<fingerprint>/...               what the stage left
-    <store>/stages/<fingerprint>.partial/...       what a stopped stage left to continue from
+    <store>/stages/<fingerprint>.partial/...       what a stopped stage left to continue from: a
+                                                   manifest and the folder that it names
 
 The manifest names the stage's whole config, its fingerprint, every file with size and SHA-256, and
 where and when it was made. Opening checks the config against the name and every size; a mismatch is
 an error, never a warning. Of two writers of one stage the first to finish wins and the other's work
-is discarded: equal names mean equal results. A partial state is replaced by the newer one.
+is discarded: equal names mean equal results. A partial state is replaced by the newer one, whoever
+wrote it: where a stage stands follows from its config and its step.
 
-A local store is written beside its place and renamed into it. A remote store gets its files under a
-folder of their own and then the manifest, which points to that folder. Safe against a killed process;
-against a power cut as far as the file system is.
+A local stage is written beside its place and renamed into it. A partial state, and all of a remote
+store, gets its files under a folder of their own and then the manifest, which points to that folder.
+On a local store a lock that the system frees when its process dies keeps a reader's partial state in
+place until it has been read. Safe against a killed process; against a power cut as far as the file
+system is.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -23,8 +28,8 @@ import platform
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -89,6 +94,8 @@ class StageStore:
             ) from missing
         except ValueError as unreadable:
             raise ManifestMismatchError(f"{where} is not JSON ({unreadable}). {_REMEDY}") from unreadable
+        if not isinstance(record, dict) or not isinstance(record.get("files"), dict):
+            raise ManifestMismatchError(f"{where} is not the record of a stage. {_REMEDY}")
         named = _digest_of_config(record.get("config"))
         if not name.removesuffix(PARTIAL) == record.get("fingerprint") == named:
             raise ManifestMismatchError(
@@ -115,6 +122,17 @@ class StageStore:
         return folder
 
     @contextmanager
+    def reading(self, name: str) -> Iterator[Path | None]:
+        """A stage's folder, which nobody replaces or drops before the block ends; None if not there.
+
+        Raises:
+            StoreError: another worker keeps replacing it.
+            ManifestMismatchError: a file is missing, or differs from the manifest.
+        """
+        with self._locked(name):
+            yield self._newest(name)
+
+    @contextmanager
     def write(self, name: str, stage: Stage) -> Iterator[Path]:
         """Give an empty folder; on clean exit what lies in it becomes the stage ``name``.
 
@@ -130,7 +148,9 @@ class StageStore:
             with self._told_apart(name):
                 yield scratch
                 record = _manifest(scratch, stage)
-                if self._local:
+                if self._local and name.endswith(PARTIAL):
+                    self._replace_partial(scratch, name, record)
+                elif self._local:
                     self._rename_into_place(scratch, name, record)
                 else:
                     self._upload(scratch, name, record)
@@ -140,47 +160,81 @@ class StageStore:
     def drop(self, name: str) -> None:
         """Forget a stage; nothing happens when it is not there. The manifest goes first."""
         folder = f"{self._root}/{name}"
-        with self._told_apart(name):
+        with self._told_apart(name), self._locked(name):
             if self._fs.exists(f"{folder}/{MANIFEST}"):
                 self._fs.rm_file(f"{folder}/{MANIFEST}")
             if self._fs.exists(folder):
                 self._fs.rm(folder, recursive=True)
+
+    def _newest(self, name: str) -> Path | None:
+        for more_tries in (True, True, False):
+            if not self.has(name):
+                return None
+            try:
+                return self.open(name)
+            except ManifestMismatchError:
+                raise
+            except StoreError:  # in a remote store it may be replaced between manifest and files
+                if not more_tries:
+                    raise
+        return None
 
     def _claim(self, name: str, stage: Stage) -> None:
         if name.removesuffix(PARTIAL) != stage_name(stage):
             raise ManifestMismatchError(f"a stage called {stage_name(stage)} cannot be stored as {name}")
 
     def _scratch(self, name: str) -> Path:
-        if not self._local:
-            return Path(tempfile.mkdtemp(prefix=f"{name}."))
-        owner = f"{platform.node()}.{os.getpid()}"
-        scratch = Path(self._root) / f".{name}.{uuid.uuid4().hex[:8]}.{owner}"
-        for left in Path(self._root).glob(f".{name}.*.{platform.node()}.*"):
-            if not _alive(int(left.name.rpartition(".")[2])):  # its writer was killed
+        """A new folder of this process; those of writers that were killed are removed first."""
+        base = Path(self._root) if self._local else self._cache_dir()
+        for left in base.glob(f".*.{platform.node()}.*"):
+            if not _alive(int(left.name.rpartition(".")[2])):
                 shutil.rmtree(left, ignore_errors=True)
+        scratch = base / f".{name}.{uuid.uuid4().hex[:8]}.{platform.node()}.{os.getpid()}"
         scratch.mkdir(parents=True)
         return scratch
 
     def _rename_into_place(self, scratch: Path, name: str, record: Mapping[str, object]) -> None:
         (scratch / MANIFEST).write_text(_as_text(record))
         place = Path(self._root) / name
-        if not name.endswith(PARTIAL) and self.has(name):
+        with self._locked(name):
+            if self.has(name):
+                return
+            if place.exists():  # the rest of a killed drop
+                shutil.rmtree(place)
+            scratch.rename(place)
+
+    def _replace_partial(self, scratch: Path, name: str, record: dict[str, Any]) -> None:
+        place = Path(self._root) / name
+        record["folder"] = uuid.uuid4().hex[:8]
+        (scratch / MANIFEST).write_text(_as_text(record))
+        with self._locked(name):
+            place.mkdir(exist_ok=True)
+            scratch.rename(place / record["folder"])
+            os.replace(place / record["folder"] / MANIFEST, place / MANIFEST)
+            for left in place.iterdir():
+                if left.name not in (MANIFEST, record["folder"]):
+                    shutil.rmtree(left)
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        """Among all workers on a local store, be the only one to change or read ``name`` for a moment.
+
+        Names share 256 locks that are never removed, so there is no moment at which two hold one.
+        """
+        if not self._local:
+            yield
             return
-        for _ in range(2):
-            # A folder in the way is an older partial state, or the rest of a killed drop. Renaming
-            # onto a folder that is not empty fails, so a second writer cannot be overwritten.
-            if place.exists() and (name.endswith(PARTIAL) or not self.has(name)):
-                aside = scratch.with_name(scratch.name.replace(f".{name}.", f".{name}.old-", 1))
-                place.rename(aside)
-                shutil.rmtree(aside)
+        file = Path(self._root) / ".locks" / name[:2]
+        with ExitStack() as held:
             try:
-                scratch.rename(place)
-            except OSError:
-                if self.has(name):
-                    return
-                continue
-            return
-        raise StoreError(f"{place} is in the way and has no manifest. Remove it and run again.")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                fcntl.flock(held.enter_context(file.open("a")), fcntl.LOCK_EX)
+            except OSError as error:
+                raise StoreError(
+                    f"cannot lock {file}: {error}. Use a store on a file system that can be written and "
+                    "has file locks, or an object store."
+                ) from error
+            yield
 
     def _upload(self, scratch: Path, name: str, record: dict[str, Any]) -> None:
         place = f"{self._root}/{name}"
@@ -197,34 +251,48 @@ class StageStore:
             return
         self._fs.pipe_file(f"{place}/{MANIFEST}", _as_text(record).encode())
         if older is not None:
-            self._fs.rm(f"{place}/{older['folder']}", recursive=True)
+            with suppress(FileNotFoundError):  # another worker has replaced it, too
+                self._fs.rm(f"{place}/{older['folder']}", recursive=True)
+
+    def _cache_dir(self) -> Path:
+        if self._cache is None:
+            self._cache = Path(tempfile.mkdtemp(prefix="interlude-stages-"))
+        self._cache.mkdir(parents=True, exist_ok=True)
+        return self._cache
 
     def _folder(self, name: str, record: Mapping[str, Any]) -> Path:
         if self._local:
-            return Path(self._root) / name
-        if self._cache is None:
-            self._cache = Path(tempfile.mkdtemp(prefix="interlude-stages-"))
-        folder = self._cache / f"{name}-{record['folder']}"
+            return Path(self._root) / name / str(record.get("folder", ""))
+        folder = self._cache_dir() / f"{name}-{record['folder']}"
         if not folder.exists():
-            self._cache.mkdir(parents=True, exist_ok=True)
-            arriving = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=self._cache))
-            for file in record["files"]:
-                (arriving / file).parent.mkdir(parents=True, exist_ok=True)
-                self._fs.get_file(f"{self._root}/{name}/{record['folder']}/{file}", str(arriving / file))
+            arriving = self._scratch(name)
             try:
+                self._fetch(f"{self._root}/{name}/{record['folder']}", record["files"], arriving)
                 arriving.rename(folder)
-            except OSError:  # another process was first
+            except OSError as error:
+                if not folder.exists():  # else another process was first
+                    raise StoreError(
+                        f"cannot fetch stage {name} of {self.url} into {self._cache}: {error}. "
+                        f"{free_space(folder)}."
+                    ) from error
+            finally:
                 shutil.rmtree(arriving, ignore_errors=True)
         return folder
+
+    def _fetch(self, place: str, files: Iterable[str], folder: Path) -> None:
+        for file in files:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            self._fs.get_file(f"{place}/{file}", str(folder / file))
 
     @contextmanager
     def _told_apart(self, name: str) -> Iterator[None]:
         try:
             yield
         except (OSError, SafetensorError) as error:
+            room = f" {free_space(Path(self._root))}." if self._local else ""
             raise StoreError(
-                f"cannot write stage {name} under {self.url}: {error}. Free space or make the place "
-                "writable, then run the same command again; finished stages are kept."
+                f"cannot write stage {name} under {self.url}: {error}.{room} Free space or make the "
+                "place writable, then run the same command again; finished stages are kept."
             ) from error
 
 
@@ -233,6 +301,12 @@ _REMEDY = "Drop that folder and run the stage again, or restore it from a copy."
 
 def _protocols(fs: Any) -> tuple[str, ...]:  # noqa: ANN401 - fsspec is untyped
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def free_space(place: Path) -> str:
+    """What is free on the disk of a path that need not be there yet, as part of a sentence."""
+    there = next(path for path in (place, *place.absolute().parents) if path.is_dir())
+    return f"{shutil.disk_usage(there).free / 1e9:.3f} GB are free at {there}"
 
 
 def _alive(pid: int) -> bool:

@@ -10,6 +10,8 @@ TrainerError
   + ModelError                 a model that cannot be found, read or used
   + StoreError                 the stage store cannot be read or written
   |   + ManifestMismatchError  a folder does not hold what its name says
+  + WatchdogError              nothing guards the worker's leases
+  + InfeasibleError            the recipe cannot be trained here, however often it is tried
   + StageFailedError           a stage broke; carries what it cost
 
 Each message says what was asked, the numbers, and what to do.
@@ -101,6 +103,14 @@ class StoreError(TrainerError):
 
 class ManifestMismatchError(StoreError):
     """A stage's folder does not hold what its name says."""
+
+
+class WatchdogError(TrainerError):
+    """No watchdog could be started for a worker."""
+
+
+class InfeasibleError(TrainerError):
+    """A recipe cannot be trained on this device: its loss diverges, or its batch does not fit."""
 
 
 class StageFailedError(TrainerError):

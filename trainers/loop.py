@@ -4,13 +4,16 @@ A *leg* is a stretch of tokens under one learning-rate schedule. A step draws on
 micro-batches, adds up their gradients, clips, and moves the weights. All randomness follows from
 ``(seed, step)``, so a leg that is stopped and continued gives the weights of one that was not.
 
-Nothing inside a step waits for the device: losses stay there and are looked at every
-``_CHECK_STEPS`` steps, where a loss that is not finite ends the leg as failed.
+Nothing inside a step waits for a GPU: losses and gradient norms stay there and are looked at every
+``_CHECK_STEPS`` steps, on a CPU after each. One that is not finite makes the recipe infeasible. So
+does memory that runs out twice: after the first time every micro-batch is trained in two halves, which
+changes neither the optimiser's batch nor, but for dropout, the result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -18,7 +21,9 @@ import torch
 
 from budgets.clock import Clock
 from trainers.batches import Position, TaskBatches
+from trainers.errors import InfeasibleError
 from trainers.families.base import Batch, Family
+from trainers.memory import free_cached, halves, ran_out
 from trainers.mixing import task_at
 from trainers.schedule import Schedule
 from trainers.seeding import seed_everything
@@ -54,21 +59,40 @@ class Leg:
     schedule: Schedule
 
 
+@dataclass(frozen=True, slots=True)
+class StepLoss:
+    """Of one step: its number, its task, and on the device (loss, gradient norm before clipping)."""
+
+    step: int
+    task: str
+    values: torch.Tensor
+
+
 @dataclass(slots=True)
 class Losses:
     """The loss of every step; the newest ones still on the device."""
 
     by_step: list[float] = field(default_factory=list)
-    waiting: list[torch.Tensor] = field(default_factory=list)
+    waiting: list[StepLoss] = field(default_factory=list)
 
-    def all_finite(self) -> bool:
-        """Fetch what waits on the device and say whether every loss of it is a number."""
+    def fetch(self) -> None:
+        """Fetch what waits on the device.
+
+        Raises:
+            InfeasibleError: a loss or a gradient of it is not a finite number.
+        """
         if not self.waiting:
-            return True
-        fetched = torch.stack(self.waiting).cpu()
-        self.waiting.clear()
-        self.by_step.extend(fetched.tolist())
-        return bool(torch.isfinite(fetched).all())
+            return
+        waited, self.waiting = self.waiting, []
+        for known, (loss, norm) in zip(
+            waited, torch.stack([known.values for known in waited]).tolist(), strict=True
+        ):
+            self.by_step.append(loss)
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise InfeasibleError(
+                    f"step {known.step} on task {known.task} had a loss of {loss:g} and a gradient norm "
+                    f"of {norm:g}: not a finite number. Lower the learning rate or clip_norm."
+                )
 
     @property
     def final(self) -> float:
@@ -120,31 +144,59 @@ class Training:
 
 
 def train(learner: Learner, leg: Leg, training: Training, progress: Progress, losses: Losses) -> Outcome:
-    """Train until the leg's end, the deadline, or a loss that is not a number.
+    """Train until the leg's end (DONE) or the deadline (TRUNCATED).
 
     ``learner``, ``progress`` and ``losses`` are moved along. After TRUNCATED they are at a whole step
     and the leg can be continued from there.
+
+    Raises:
+        InfeasibleError: a loss or a gradient is not a finite number, or memory ran out though every
+            micro-batch was halved.
     """
     learner.assert_float32()
     learner.encoder.train()
     learner.heads.train()
     rates = [course.rate for course in training.courses]
+    check_steps = 1 if learner.device.type == "cpu" else _CHECK_STEPS
     while progress.n_tokens < leg.end_tokens:
         if training.until():
-            return Outcome.TRUNCATED if losses.all_finite() else Outcome.FAILED
+            losses.fetch()
+            return Outcome.TRUNCATED
         course = training.courses[task_at(progress.step, rates, seed=training.seed)]
-        losses.waiting.append(_step(learner, course, leg, training, progress))
-        if len(losses.waiting) >= _CHECK_STEPS:
-            if not losses.all_finite():
-                return Outcome.FAILED
+        losses.waiting.append(_step_within_memory(learner, course, leg, training, progress))
+        if len(losses.waiting) >= check_steps:
+            losses.fetch()
             training.rhythm.beat()
-    return Outcome.DONE if losses.all_finite() else Outcome.FAILED
+    losses.fetch()
+    return Outcome.DONE
+
+
+def _step_within_memory(
+    learner: Learner, course: Course, leg: Leg, training: Training, progress: Progress
+) -> StepLoss:
+    """The next step, once more in halves if memory runs out; a step that failed changed nothing."""
+    while True:
+        try:
+            return _step(learner, course, leg, training, progress)
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out(error):
+                raise
+            text = " ".join(str(error).split())[:200]
+        # Only here, past the traceback that held them, are the failed step's tensors free.
+        learner.optimiser.zero_grad(set_to_none=True)
+        free_cached()
+        if progress.oom_splits:
+            raise InfeasibleError(
+                f"out of memory at step {progress.step} on task {course.task}, with batches in halves "
+                f"({text}). Lower batch_tokens, raise accumulation, or use a larger device."
+            )
+        progress.oom_splits = 1
 
 
 def _step(
     learner: Learner, course: Course, leg: Leg, training: Training, progress: Progress
-) -> torch.Tensor:
-    """One optimiser step on one task; the mean loss, still on the device."""
+) -> StepLoss:
+    """One optimiser step on one task."""
     optimisation = training.optimisation
     seed_everything(training.seed, "step", progress.step)
     micro_batches, n_tokens, position = _draw(course, training, progress)
@@ -154,38 +206,49 @@ def _step(
 
     head = learner.heads[course.task]
     total = torch.zeros((), device=learner.device)
-    for batch in micro_batches:
+    for batch, share in _parts(micro_batches, in_halves=bool(progress.oom_splits)):
         on_device = {
             name: tensor.to(learner.device, non_blocking=True) for name, tensor in batch.items()
         }
         with _autocast(training.precision, learner.device):
-            loss = course.family.loss(learner.encoder, head, on_device)
-        (loss / len(micro_batches)).backward()  # type: ignore[no-untyped-call]
-        total += loss.detach() / len(micro_batches)
+            loss = course.family.loss(learner.encoder, head, on_device) * share
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
     norm = torch.nn.utils.clip_grad_norm_(
         [parameter for _, parameter in learner.named_parameters()], optimisation.clip_norm
     )
     learner.optimiser.step()
     learner.optimiser.zero_grad(set_to_none=True)
 
+    known = StepLoss(progress.step, course.task, torch.stack([total, norm]))
     progress.step += 1
     progress.n_tokens += n_tokens
-    progress.n_padded += sum(batch["input_ids"].numel() for batch in micro_batches)
+    progress.n_padded += sum(batch["input_ids"].numel() for batch, _ in micro_batches)
     progress.positions[course.task] = position
     progress.steps_by_task[course.task] = progress.steps_by_task.get(course.task, 0) + 1
-    # A gradient that is not finite has just spoilt the weights: it counts as such a loss.
-    return torch.where(torch.isfinite(norm), total, torch.nan)
+    return known
 
 
-def _draw(course: Course, training: Training, progress: Progress) -> tuple[list[Batch], int, Position]:
-    """A step's micro-batches, their tokens without padding, and where the task's next batch is."""
+def _draw(
+    course: Course, training: Training, progress: Progress
+) -> tuple[list[tuple[Batch, int]], int, Position]:
+    """A step's micro-batches with their rows, tokens without padding, and where the task goes on."""
     position = progress.positions.get(course.task, Position())
     batches, n_tokens = [], 0
     for _ in range(training.optimisation.accumulation):
         rows, position = course.batches.take(position)
-        batches.append(course.family.collate(rows, training.pad_id))
+        batches.append((course.family.collate(rows, training.pad_id), len(rows)))
         n_tokens += sum(row["n_tokens"] for row in rows)
     return batches, n_tokens, position
+
+
+def _parts(
+    micro_batches: Sequence[tuple[Batch, int]], *, in_halves: bool
+) -> Iterator[tuple[Batch, float]]:
+    """What goes through the model at once, with its share of the step's loss."""
+    for batch, n_rows in micro_batches:
+        for part, share in halves(batch, n_rows) if in_halves else ((batch, 1.0),):
+            yield part, share / len(micro_batches)
 
 
 def _autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

@@ -41,6 +41,7 @@ class Progress:
         leg_start_tokens: ``n_tokens`` when that leg began.
         positions: the next batch of each task.
         steps_by_task: optimiser steps each task got.
+        oom_splits: 1 once memory ran out and batches are trained in halves, of this stage.
     """
 
     step: int = 0
@@ -50,6 +51,7 @@ class Progress:
     leg_start_tokens: int = 0
     positions: dict[str, Position] = field(default_factory=dict)
     steps_by_task: dict[str, int] = field(default_factory=dict)
+    oom_splits: int = 0
 
     def begin_leg(self, leg: int) -> None:
         """Mark that ``leg`` begins here."""

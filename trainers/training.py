@@ -23,7 +23,7 @@ from budgets.bill import Purpose
 from budgets.clock import Clock
 from trainers.checkpoints import PARTIAL, StageStore
 from trainers.encoder import save_encoder
-from trainers.errors import ModelError
+from trainers.errors import InfeasibleError, ModelError
 from trainers.families import family
 from trainers.loop import Course, Leg, Losses, SaveRhythm, Training, train
 from trainers.meter import Meter
@@ -57,14 +57,16 @@ class Trained:
     Attributes:
         outcome: how it ended.
         n_tokens: trained on in this lease, without padding.
-        facts: final loss and padding share.
+        facts: final loss, padding share, and how often memory ran out.
         rates: the share of steps each task got, over the whole chain.
+        error: why it is infeasible.
     """
 
     outcome: Outcome
     n_tokens: int
     facts: dict[str, float]
     rates: dict[str, float]
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class _Run:
         self._learner: Learner
         self._training: Training
         self._progress = Progress()
+        self._error = ""
         self._tokens_at_start = 0
 
     def load(self) -> None:
@@ -152,6 +155,13 @@ class _Run:
 
     def train(self) -> Outcome:
         """The legs that are left, in order."""
+        try:
+            return self._train_legs()
+        except InfeasibleError as error:
+            self._error = str(error)
+            return Outcome.INFEASIBLE
+
+    def _train_legs(self) -> Outcome:
         outcome = Outcome.DONE
         for number in range(self._progress.leg, n_legs(self._stage)):
             leg = leg_of(self._stage, number, self._progress.leg_start_tokens)
@@ -182,19 +192,21 @@ class _Run:
             n_tokens=self._progress.n_tokens - self._tokens_at_start,
             facts=self._facts(),
             rates={task: steps / n_steps for task, steps in self._progress.steps_by_task.items()},
+            error=self._error,
         )
 
     def _restore(self) -> None:
         stage = self._stage
-        if self._store.has(self._name + PARTIAL):
-            folder = self._store.open(self._name + PARTIAL)
-            self._progress = Snapshot.load(folder).restore(self._learner)
-            if (folder / TRUNK).is_dir():
-                self._trunk = Snapshot.load(folder / TRUNK)
-        elif isinstance(stage, IntermediateStage) and stage.continues is not None:
+        with self._store.reading(self._name + PARTIAL) as folder:
+            if folder is not None:
+                self._progress = Snapshot.load(folder).restore(self._learner)
+                if (folder / TRUNK).is_dir():
+                    self._trunk = Snapshot.load(folder / TRUNK)
+                return
+        if isinstance(stage, IntermediateStage) and stage.continues is not None:
             folder = self._store.open(stage.continues)
             self._progress = Snapshot.load(folder / TRUNK).restore(self._learner)
-            self._progress.leg = 0
+            self._progress.leg = self._progress.oom_splits = 0
 
     def _save_partial(self) -> None:
         with (
@@ -219,6 +231,8 @@ class _Run:
         facts = {"padding_share": 1.0 - self._progress.n_tokens / max(1, self._progress.n_padded)}
         if self._losses.by_step:
             facts["final_loss"] = self._losses.final
+        if self._progress.oom_splits:
+            facts["oom_splits"] = float(self._progress.oom_splits)
         return facts
 
 

@@ -1,8 +1,9 @@
 """The worker: carries out orders one after the other on a warm process.
 
 It never books: it returns a :class:`Measurement` whose bill covers the whole lease. What a stage may
-cause (bad data, a bad model, a full disk, a device out of memory, a loss that is not a number) becomes
-a FAILED measurement with its bill; an error of the program itself is raised.
+cause becomes an outcome with its bill: FAILED (bad data, a bad model, a full disk) may be tried again,
+INFEASIBLE (a batch that does not fit, a loss that is not a number) may not. An error of the program
+itself is raised. What neither ends nor raises is ended by the watchdog before the hold is over.
 
 Torch and transformers are imported with the first order, inside its lease, so that importing this
 module is cheap and the time they take is billed as LOAD.
@@ -10,19 +11,22 @@ module is cheap and the time they take is billed as LOAD.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import resource
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from budgets.bill import Bill, Purpose
 from budgets.clock import Clock
 from trainers.errors import TrainerError
+from trainers.memory import free_cached, ran_out
 from trainers.meter import Meter
 from trainers.stage import (
     CellScore,
@@ -30,20 +34,18 @@ from trainers.stage import (
     Measurement,
     Order,
     Outcome,
-    Stage,
     stage_name,
 )
+from trainers.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from trainers.checkpoints import StageStore
-    from trainers.training import Lease, TrainingStage
     from trainers.warm import WarmCache
 
 _FACTS = "facts.json"
-_RECORDS = "records.parquet"
-# Tokens, padding counted, of one evaluation batch. No gradients are kept, so a GPU takes many times a
-# training batch; on a CPU larger batches only leave the cache.
-_EVALUATE_TOKENS = {"cuda": 65_536, "cpu": 4_096}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Of the grace, for the driver to learn before the hold ends that the watchdog has ended the worker.
+_NOTICE_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class WorkerSettings:
         cache_dir: of tokenised data and of stages read from a remote store.
         model: where a model that is a directory lies; None for a model known by its name.
         revisions: for the hub, commits by repository that go before the catalogue's pins.
+        watchdog: whether a process of its own ends this one when a lease is over. Not where the driver
+            lives in the same process.
     """
 
     store: str
@@ -69,6 +73,7 @@ class WorkerSettings:
     cache_dir: str
     model: str | None = None
     revisions: Mapping[str, str] = field(default_factory=dict)
+    watchdog: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +95,27 @@ class Worker:
         self._settings = settings
         self._clock = clock
         self._warm: WarmCache | None = None
+        self._watchdog = Watchdog()
 
     def run(self, order: Order) -> Measurement:
-        """Carry out an order within its limit and measure all of it."""
+        """Carry out an order within its limit and measure all of it.
+
+        Raises:
+            Exception: an error of the program itself, that no stage may cause.
+        """
         meter = Meter(self._clock)
-        deadline_s = order.limit.less(order.grace).ms / 1000
         try:
-            found = self._carry_out(order.stage, meter, deadline_s)
-        except (TrainerError, MemoryError, RuntimeError) as error:
+            with ExitStack() as guarded:
+                if self._settings.watchdog:
+                    with meter.on(Purpose.LOAD):
+                        guarded.enter_context(self._watchdog.guarding(_end_s(order)))
+                found = self._carry_out(order, meter)
+        except Exception as error:
             if not _a_stage_may_cause(error):
                 raise
+            found = _Found(Outcome.FAILED, error=_one_line(error, self._settings))
+        if found.outcome in (Outcome.FAILED, Outcome.INFEASIBLE):
             self._forget()
-            found = _Found(Outcome.FAILED, error=_one_line(error))
         bill = meter.bill()
         return Measurement(
             hold=order.hold,
@@ -119,20 +133,33 @@ class Worker:
             error=found.error,
         )
 
-    def _carry_out(self, stage: Stage, meter: Meter, deadline_s: float) -> _Found:
+    def _carry_out(self, order: Order, meter: Meter) -> _Found:
+        stage, name = order.stage, stage_name(order.stage)
+        deadline_s = order.limit.less(order.grace).ms / 1000
         with meter.on(Purpose.LOAD):
-            from trainers.checkpoints import StageStore
-            from trainers.training import Lease  # torch comes with it
+            from trainers.checkpoints import PARTIAL, StageStore
+            from trainers.evaluation import run_evaluation  # torch comes with these
+            from trainers.training import Lease, run_training
 
             _reset_peak(self._settings.device)
             store = StageStore(self._settings.store, Path(self._settings.cache_dir) / "stages")
-            if store.has(stage_name(stage)):
-                return _recorded(store.open(stage_name(stage)))
+            if store.has(name):
+                found = _recorded(store.open(name))
+                store.drop(name + PARTIAL)  # of another worker that was given the stage, too
+                return found
             warm = self._warm = self._warm or self._warm_up(store)
             lease = Lease(meter, self._clock, lambda: meter.elapsed_s() >= deadline_s)
         if isinstance(stage, EvaluateStage):
-            return _evaluated(stage, warm, store, lease)
-        return _trained(stage, warm, store, lease)
+            scored = run_evaluation(stage, warm, store, lease)
+            return _Found(scored.outcome, scored.scores, facts=scored.facts, error=scored.error)
+        trained = run_training(stage, warm, store, lease)
+        return _Found(
+            trained.outcome,
+            n_tokens=trained.n_tokens,
+            facts=trained.facts,
+            rates=trained.rates,
+            error=trained.error,
+        )
 
     def _warm_up(self, store: StageStore) -> WarmCache:
         os.environ.setdefault(
@@ -148,56 +175,12 @@ class Worker:
     def _forget(self) -> None:
         """Let go of everything on the device after a failure."""
         self._warm = None
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_cached()
 
 
-def _trained(stage: TrainingStage, warm: WarmCache, store: StageStore, lease: Lease) -> _Found:
-    from trainers.training import run_training
-
-    trained = run_training(stage, warm, store, lease)
-    error = ""
-    if trained.outcome is Outcome.FAILED:
-        error = (
-            f"the loss was not a finite number after {trained.n_tokens} tokens at a learning rate of "
-            f"{stage.optimisation.learning_rate}. Lower the learning rate or clip_norm."
-        )
-    return _Found(trained.outcome, (), trained.n_tokens, trained.facts, trained.rates, error)
-
-
-def _evaluated(stage: EvaluateStage, warm: WarmCache, store: StageStore, lease: Lease) -> _Found:
-    from trainers.evaluate import DeadlinePassed, evaluate
-    from trainers.tasks.catalog import task as catalogue_task
-
-    with lease.meter.on(Purpose.LOAD):
-        encoder = warm.encoder(stage.model, stage.parent)
-        head = warm.head(catalogue_task(stage.task), encoder.config.hidden_size, stage.parent)
-        tokenizer = warm.tokenizer(stage.model)
-    try:
-        with lease.meter.on(Purpose.EVALUATE):
-            scores, records = evaluate(
-                stage,
-                encoder,
-                head,
-                tokenizer=tokenizer,
-                entry=warm.entry(stage.model),
-                source=warm.source,
-                cache_dir=warm.cache_dir,
-                batch_tokens=_EVALUATE_TOKENS[warm.device.type],
-                device=warm.device,
-                until=lease.until,
-            )
-    except DeadlinePassed:
-        return _Found(Outcome.TRUNCATED)
-    with lease.meter.on(Purpose.SAVE):
-        import pyarrow.parquet as pq
-
-        with store.write(stage_name(stage), stage) as folder:
-            pq.write_table(records, folder / _RECORDS)
-            text = json.dumps({"scores": [asdict(score) for score in scores]}, indent=1)
-            (folder / _FACTS).write_text(text)
-    return _Found(Outcome.DONE, scores)
+def _end_s(order: Order) -> float:
+    """Seconds after which an order's worker is ended."""
+    return order.limit.less(order.grace.scaled(_NOTICE_SHARE)).ms / 1000
 
 
 def _recorded(folder: Path) -> _Found:
@@ -212,20 +195,25 @@ def _recorded(folder: Path) -> _Found:
 
 
 def _a_stage_may_cause(error: BaseException) -> bool:
-    if isinstance(error, TrainerError | MemoryError):
-        return True
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
-        return True
-    # torch has no class for a full host memory; this is the name of its allocator.
-    return "DefaultCPUAllocator" in str(error)
+    return isinstance(error, TrainerError) or ran_out(error) or _disk_is_full(error)
 
 
-def _one_line(error: BaseException) -> str:
+def _disk_is_full(error: BaseException) -> bool:
+    # The tokenizers library has no class for what went wrong, only the system's words.
+    return (isinstance(error, OSError) and error.errno in _FULL) or any(
+        os.strerror(number) in str(error) for number in _FULL
+    )
+
+
+def _one_line(error: BaseException, settings: WorkerSettings) -> str:
     text = " ".join(str(error).split()) or "no message"
     if isinstance(error, TrainerError):
         return f"{type(error).__name__}: {text}"
-    return f"out of memory ({text[:300]}). Lower batch_tokens or raise accumulation."
+    if ran_out(error):
+        return f"out of memory ({text[:300]}). Lower batch_tokens or raise accumulation."
+    from trainers.checkpoints import free_space
+
+    return f"the disk is full ({text[:300]}). {free_space(Path(settings.cache_dir))}. Free some."
 
 
 def _finite(facts: Mapping[str, float]) -> dict[str, float]:

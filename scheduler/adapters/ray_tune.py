@@ -24,7 +24,8 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 
-from scheduler.adapters.ray_bridge import Bridge, EngineScheduler, EngineSearcher, StopWhenOver
+from scheduler.adapters.ray_bridge import Bridge
+from scheduler.adapters.ray_hooks import EngineScheduler, EngineSearcher, StopWhenOver
 from scheduler.errors import StudyError
 from scheduler.places import run_folder
 
@@ -71,7 +72,8 @@ class StageRunner(tune.Trainable):
 
         self._desk = ray.get_actor(config["desk"], namespace=_NAMESPACE)
         self._devices: int = config["devices"]
-        self._worker = Worker(WorkerSettings(**config["worker"]), MonotonicClock())
+        settings = WorkerSettings(**{**config["worker"], "watchdog": True})
+        self._worker = Worker(settings, MonotonicClock())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Go on with another trial; everything warm stays."""
@@ -139,8 +141,10 @@ def drive_ray(
                 verbose=0,
             ),
         )
-        tuner.fit()
-        bridge.raise_if_broken()
+        try:
+            tuner.fit()
+        finally:
+            bridge.raise_if_broken()
         ray.kill(desk)
     finally:
         if started_here:
@@ -157,9 +161,7 @@ def _connect(spec: StudySpec) -> bool:
         return True
     devices = spec.budget.devices
     cpus = max(devices.count, os.cpu_count() or 1)
-    ray.init(
-        num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="error"
-    )
+    ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="error")
     return True
 
 

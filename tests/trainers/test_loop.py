@@ -14,7 +14,7 @@ from datasets import Dataset
 from tiny_model import PAD_ID, WIDTH, tiny_encoder, tiny_task, tiny_tokenizer
 
 from trainers.batches import TaskBatches
-from trainers.errors import StoreError
+from trainers.errors import InfeasibleError, StoreError
 from trainers.families import family
 from trainers.loop import Course, Leg, Losses, SaveRhythm, Training, train
 from trainers.schedule import branch, trunk
@@ -171,24 +171,21 @@ def test_training_lowers_the_loss():
     assert losses.final < 0.5 * losses.by_step[0]
 
 
-def test_a_loss_that_is_not_a_number_fails_the_leg_within_a_few_steps():
-    broken = learner()
+def test_a_loss_that_is_not_a_number_ends_the_leg_at_once_and_names_step_and_task():
+    broken, progress = learner(tasks=(PAIR,)), Progress()
+    endless, setup = Leg(10**9, trunk(warmup_tokens=0)), training(tasks=(PAIR,), until=stop_after(3))
+    train(broken, endless, setup, progress, Losses())
     with torch.no_grad():
         broken.encoder.get_input_embeddings().weight.fill_(float("nan"))
-    progress = Progress()
-    assert (
-        train(broken, Leg(10**9, trunk(warmup_tokens=0)), training(), progress, Losses())
-        is Outcome.FAILED
-    )
-    assert progress.step <= 16
+    with pytest.raises(InfeasibleError, match=f"step 3 on task {PAIR.name} had a loss of nan"):
+        train(broken, endless, training(tasks=(PAIR,)), progress, Losses())
+    assert progress.step == 4
 
 
-def test_a_gradient_that_is_not_a_number_fails_the_leg_even_if_it_is_the_last(monkeypatch):
+def test_a_gradient_that_is_not_a_number_ends_the_leg_even_if_it_is_the_last(monkeypatch):
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(float("inf")))
-    assert (
+    with pytest.raises(InfeasibleError, match="gradient norm of inf"):
         train(learner(), Leg(1, trunk(warmup_tokens=0)), training(), Progress(), Losses())
-        is Outcome.FAILED
-    )
 
 
 def test_a_damaged_training_state_is_told_as_such(tmp_path):
@@ -291,7 +288,7 @@ def test_nothing_inside_a_step_waits_for_the_device(monkeypatch):
     with monkeypatch.context() as patch:
         for name in ("item", "tolist", "cpu", "__float__", "__int__"):
             patch.setattr(torch.Tensor, name, waits)
-        patch.setattr(Losses, "all_finite", lambda _: True)
+        patch.setattr(Losses, "fetch", lambda _: None)
         train(a_learner, TRUNK, setup, Progress(), losses)
     assert len(losses.waiting) == 3
 

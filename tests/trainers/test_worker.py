@@ -389,11 +389,12 @@ def test_a_worker_goes_on_after_a_failure(bench):
     assert bench.run(bench.target(tokens=300)).outcome is Outcome.DONE
 
 
-def test_a_diverging_stage_fails_and_leaves_nothing(bench):
+def test_a_diverging_stage_is_infeasible_billed_and_leaves_nothing(bench):
     wild = replace(bench.target(), optimisation=replace(OPTIMISATION, learning_rate=1e38))
     measurement = bench.run(wild)
-    assert measurement.outcome is Outcome.FAILED
-    assert "not a finite number" in measurement.error
+    assert measurement.outcome is Outcome.INFEASIBLE
+    assert "on task xnli had a loss of" in measurement.error
+    assert measurement.bill.amounts[Purpose.TRAIN]
     assert not bench.store.has(stage_name(wild))
     assert not bench.store.has(f"{stage_name(wild)}.partial")
 

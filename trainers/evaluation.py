@@ -1,0 +1,207 @@
+"""An evaluate stage, cell by cell, so that what was scored once is not scored again.
+
+A stage that is stopped leaves the cells it has finished under ``<name>.partial`` in the store, in the
+form of a finished stage; the next attempt scores the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from budgets.bill import Purpose
+from trainers.checkpoints import PARTIAL, StageStore
+from trainers.errors import InfeasibleError
+from trainers.evaluate import DeadlinePassed, evaluate
+from trainers.loop import SaveRhythm
+from trainers.memory import free_cached, ran_out
+from trainers.stage import CellScore, EvaluateStage, Outcome, stage_name
+from trainers.tasks.catalog import task as catalogue_task
+from trainers.training import FACTS, Lease
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    from trainers.warm import WarmCache
+
+_RECORDS = "records.parquet"
+# Tokens, padding counted, of one evaluation batch. No gradients are kept, so a GPU takes many times a
+# training batch; on a CPU larger batches only leave the cache.
+_BATCH_TOKENS = {"cuda": 65_536, "cpu": 4_096}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What came of an evaluate stage in one lease.
+
+    Attributes:
+        outcome: how it ended.
+        scores: of all cells, in the stage's order; none unless DONE.
+        facts: how often memory ran out.
+        error: why it is infeasible.
+    """
+
+    outcome: Outcome
+    scores: tuple[CellScore, ...]
+    facts: dict[str, float]
+    error: str = ""
+
+
+@dataclass(slots=True)
+class _Cells:
+    """Finished cells by language: score and records."""
+
+    scores: dict[str, CellScore] = field(default_factory=dict)
+    records: dict[str, pa.Table] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: Path) -> _Cells:
+        """The cells that :meth:`save` wrote."""
+        cells = cls()
+        table = pq.read_table(folder / _RECORDS)
+        for score in json.loads((folder / FACTS).read_text())["scores"]:
+            language = score["language"]
+            cells.scores[language] = CellScore(**score)
+            cells.records[language] = table.filter(pc.equal(table["language"], language))
+        return cells
+
+    def save(self, folder: Path, facts: Mapping[str, float]) -> None:
+        """Write them into ``folder``, in the order in which they lie here."""
+        pq.write_table(pa.concat_tables(self.records.values()), folder / _RECORDS)
+        record = {"scores": [asdict(score) for score in self.scores.values()], "facts": facts}
+        (folder / FACTS).write_text(json.dumps(record, indent=1))
+
+    def in_order(self, languages: tuple[str, ...]) -> _Cells:
+        """The same cells in the order of ``languages``."""
+        return _Cells(
+            {language: self.scores[language] for language in languages},
+            {language: self.records[language] for language in languages},
+        )
+
+
+def run_evaluation(stage: EvaluateStage, warm: WarmCache, store: StageStore, lease: Lease) -> Evaluated:
+    """Carry out an evaluate stage, or as much of it as the lease allows.
+
+    Raises:
+        TaskError: its data cannot be used.
+        ModelError: its model cannot be used.
+        StoreError: what it needs is not in the store, or it cannot be saved.
+    """
+    run = _Run(stage, warm, store, lease)
+    with lease.meter.on(Purpose.LOAD):
+        run.load()
+    try:
+        with lease.meter.on(Purpose.EVALUATE):
+            run.score_cells()
+    except DeadlinePassed:
+        run.save_partial()
+        return Evaluated(Outcome.TRUNCATED, (), run.facts)
+    except InfeasibleError as error:
+        store.drop(stage_name(stage) + PARTIAL)
+        return Evaluated(Outcome.INFEASIBLE, (), run.facts, str(error))
+    return Evaluated(Outcome.DONE, run.save(), run.facts)
+
+
+class _Run:
+    """One lease of an evaluate stage in progress."""
+
+    def __init__(self, stage: EvaluateStage, warm: WarmCache, store: StageStore, lease: Lease) -> None:
+        self._stage = stage
+        self._name = stage_name(stage)
+        self._warm = warm
+        self._store = store
+        self._lease = lease
+        self._cells = _Cells()
+        self._n_saved = 0
+        self._rhythm = SaveRhythm(lease.clock, self.save_partial)
+        self._batch_tokens = _BATCH_TOKENS[warm.device.type]
+        self._encoder: PreTrainedModel
+        self._head: nn.Module
+        self.facts: dict[str, float] = {}
+
+    def load(self) -> None:
+        """Bring encoder and head to the device, and the cells that an earlier attempt finished."""
+        stage, warm = self._stage, self._warm
+        self._encoder = warm.encoder(stage.model, stage.parent)
+        width = self._encoder.config.hidden_size
+        self._head = warm.head(catalogue_task(stage.task), width, stage.parent)
+        with self._store.reading(self._name + PARTIAL) as folder:
+            if folder is not None:
+                self._cells = _Cells.load(folder)
+        self._n_saved = len(self._cells.scores)
+
+    def score_cells(self) -> None:
+        """Score the cells that are missing.
+
+        Raises:
+            DeadlinePassed: the lease ended between two batches.
+            InfeasibleError: memory ran out though batches had been halved.
+        """
+        for language in self._stage.languages:
+            if language not in self._cells.scores:
+                score, records = self._within_memory(language)
+                self._cells.scores[language] = score
+                self._cells.records[language] = records
+                self._rhythm.beat()
+
+    def save_partial(self) -> None:
+        """Save the finished cells, if there are new ones."""
+        if len(self._cells.scores) > self._n_saved:
+            with (
+                self._lease.meter.on(Purpose.SAVE),
+                self._store.write(self._name + PARTIAL, self._stage) as folder,
+            ):
+                self._cells.save(folder, self.facts)
+            self._n_saved = len(self._cells.scores)
+
+    def save(self) -> tuple[CellScore, ...]:
+        """Save the stage; the scores in its order."""
+        cells = self._cells.in_order(self._stage.languages)
+        with self._lease.meter.on(Purpose.SAVE):
+            with self._store.write(self._name, self._stage) as folder:
+                cells.save(folder, self.facts)
+            self._store.drop(self._name + PARTIAL)
+        return tuple(cells.scores.values())
+
+    def _within_memory(self, language: str) -> tuple[CellScore, pa.Table]:
+        """One cell; once per stage again, and from then on, with batches of half the size."""
+        while True:
+            try:
+                return self._score(language)
+            except (MemoryError, RuntimeError) as error:
+                if not ran_out(error):
+                    raise
+                text = " ".join(str(error).split())[:200]
+            # Only here, past the traceback that held them, are the failed batch's tensors free.
+            free_cached()
+            if self.facts:
+                raise InfeasibleError(
+                    f"out of memory while scoring {self._stage.task} in {language}, with batches of "
+                    f"{self._batch_tokens} tokens ({text}). Use a larger device."
+                )
+            self.facts["oom_splits"] = 1.0
+            self._batch_tokens //= 2
+
+    def _score(self, language: str) -> tuple[CellScore, pa.Table]:
+        warm, stage = self._warm, self._stage
+        (score,), records = evaluate(
+            replace(stage, languages=(language,)),
+            self._encoder,
+            self._head,
+            tokenizer=warm.tokenizer(stage.model),
+            entry=warm.entry(stage.model),
+            source=warm.source,
+            cache_dir=warm.cache_dir,
+            batch_tokens=self._batch_tokens,
+            device=warm.device,
+            until=self._lease.until,
+        )
+        return score, records
