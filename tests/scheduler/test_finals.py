@@ -13,8 +13,10 @@ from scheduler.study import least_cap
 from scheduler.trial import Role
 from trainers.stage import StageKind
 
+AMPLE = DeviceTime.from_hours(2)
 
-def played(tree, cap=DeviceTime.from_hours(2), salt=3):
+
+def played(tree, cap=AMPLE, salt=3):
     journal = begun(tree, cap)
     engine, _ = engine_on(journal, tree)
     drive_table(engine, Bench(tree, salt).run, 1)

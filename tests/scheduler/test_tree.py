@@ -42,7 +42,7 @@ def test_a_longer_rung_continues_the_shorter_ones_trunk(tree):
     )
     assert len(long) == 2
     assert long[:1] == short
-    last = [n.stage for n in tree.nodes(recipe(), 1, Half.SEARCH) if n.name == long[1]][0]
+    last = next(n.stage for n in tree.nodes(recipe(), 1, Half.SEARCH) if n.name == long[1])
     assert last.continues == short[0]
     assert (last.tokens_before, last.tokens) == (50_000, 150_000)
 

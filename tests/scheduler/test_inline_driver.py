@@ -1,0 +1,70 @@
+"""One process, one device: every lease is timed from outside, and the first pays for the start."""
+
+from __future__ import annotations
+
+import pytest
+from fakes import Bench, HandClock, begun, engine_on, small_tree
+
+from budgets.amount import DeviceTime
+from scheduler.drivers.inline import drive_inline
+from scheduler.facts import StageEnded
+
+AMPLE = DeviceTime.from_hours(2)
+
+
+class TimedBench:
+    """A bench on a clock: a stage takes its bill's time and a quarter of a second more."""
+
+    def __init__(self, tree, clock):
+        self.bench, self.clock, self.orders = Bench(tree), clock, []
+
+    def run(self, order):
+        self.orders.append(order)
+        measurement = self.bench.run(order)
+        self.clock.forward(measurement.bill.total.ms / 1000 + 0.25)
+        return measurement
+
+
+def driven(devices=1):
+    tree, clock, shown = small_tree("halving", 3), HandClock(), []
+    journal = begun(tree, AMPLE)
+    engine, account = engine_on(journal, tree)
+    runner = TimedBench(tree, clock)
+    reason = drive_inline(engine, runner, clock, lambda: shown.append(1), devices)
+    bills = [f.measurement.bill.to_json() for f in journal.facts if isinstance(f, StageEnded)]
+    return reason, account.balance, bills, runner, shown
+
+
+def test_a_study_is_driven_to_its_end_and_shown_at_every_move():
+    reason, balance, bills, runner, shown = driven()
+    assert reason.startswith("nothing left to try")
+    assert balance.holds == {}
+    assert len(shown) == 2 * len(runner.orders) + 1
+    assert len(bills) == len(runner.orders)
+
+
+def test_the_first_lease_counts_its_start_as_load_and_every_other_its_rest_as_idle():
+    _, _, bills, _, _ = driven()
+    assert "idle" not in bills[0]
+    assert bills[0]["load"] > 250
+    assert all(abs(bill["idle"] - 250) <= 1 for bill in bills[1:])
+
+
+def test_all_the_time_that_passed_is_charged():
+    _, balance, _, runner, _ = driven()
+    assert balance.spent.ms == pytest.approx(1000 * runner.clock.now_s(), abs=len(runner.orders))
+
+
+def test_a_lease_of_two_devices_costs_both_and_its_worker_sees_wall_time():
+    _, one, _, runner, _ = driven()
+    _, two, _, runner_of_two, _ = driven(devices=2)
+    assert two.spent.ms > 1.9 * one.spent.ms
+    assert runner_of_two.orders[0].limit.ms == runner.orders[0].limit.ms // 2
+
+
+def test_an_engine_that_waits_for_a_lease_that_nobody_runs_is_an_error_not_a_loop():
+    tree, clock = small_tree("halving", 3), HandClock()
+    engine, _ = engine_on(begun(tree, AMPLE), tree)
+    engine.ask()
+    with pytest.raises(RuntimeError, match="nothing runs, and still the engine says Wait"):
+        drive_inline(engine, TimedBench(tree, clock), clock, lambda: None)
