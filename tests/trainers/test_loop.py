@@ -6,6 +6,7 @@ The golden loss curve is rewritten on purpose only: REWRITE_GOLDEN=1 pytest test
 import json
 import os
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,83 @@ def test_a_gradient_that_is_not_a_number_ends_the_leg_even_if_it_is_the_last(mon
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(float("inf")))
     with pytest.raises(InfeasibleError, match="gradient norm of inf"):
         train(learner(), Leg(1, trunk(warmup_tokens=0)), training(), Progress(), Losses())
+
+
+def full_memory_at(monkeypatch, *calls):
+    """Let the loss of PAIR's family run out of memory at its n-th calls, counted from 0."""
+    shape, n_calls = family(PAIR.family), iter(range(10**6))
+    loss = type(shape).loss
+
+    def limited(self, *given):
+        if next(n_calls) in calls:
+            raise torch.OutOfMemoryError("2 GiB wanted")
+        return loss(self, *given)
+
+    monkeypatch.setattr(type(shape), "loss", limited)
+
+
+def steps_of(n_steps, **kinds):
+    """Weights, progress and losses after so many steps on PAIR without dropout."""
+    a_learner, progress, losses = learner(tasks=(PAIR,), dropout=0.0), Progress(), Losses()
+    setup = training(tasks=(PAIR,), until=stop_after(n_steps), **kinds)
+    train(a_learner, Leg(10**9, trunk(warmup_tokens=0)), setup, progress, losses)
+    return weights(a_learner), progress, losses.by_step
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_memory_that_runs_out_once_halves_the_batches_and_changes_no_weight(monkeypatch, accumulation):
+    optimisation = Optimisation(learning_rate=3e-3, batch_tokens=128, accumulation=accumulation)
+    whole, progress, losses = steps_of(4, optimisation=optimisation)
+    full_memory_at(monkeypatch, 2 * accumulation - 1)  # the last micro-batch of the second step
+    split, split_progress, split_losses = steps_of(4, optimisation=optimisation)
+    assert split_progress.oom_splits == 1
+    split_progress.oom_splits = 0
+    assert split_progress == progress
+    assert split_losses == pytest.approx(losses, abs=1e-5)
+    for name in whole:
+        torch.testing.assert_close(split[name], whole[name], rtol=0, atol=1e-4)
+
+
+def test_a_stage_that_goes_on_after_memory_ran_out_stays_in_halves(monkeypatch, tmp_path):
+    full_memory_at(monkeypatch, 0)
+    a_learner, progress = learner(tasks=(PAIR,)), Progress()
+    endless = Leg(10**9, trunk(warmup_tokens=0))
+    train(a_learner, endless, training(tasks=(PAIR,), until=stop_after(1)), progress, Losses())
+    Snapshot.of(a_learner, progress).save(tmp_path)
+    assert Snapshot.load(tmp_path).progress.oom_splits == 1
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("2 GiB"), MemoryError()])
+def test_memory_that_runs_out_in_halves_too_ends_the_leg_and_frees_its_gradients(monkeypatch, error):
+    shape = family(PAIR.family)
+
+    def full(self, *_):
+        raise error
+
+    monkeypatch.setattr(type(shape), "loss", full)
+    a_learner, progress = learner(tasks=(PAIR,)), Progress()
+    setup = training(tasks=(PAIR,))
+    with pytest.raises(InfeasibleError, match=f"memory at step 0 on task {PAIR.name}, with batches in"):
+        train(a_learner, TRUNK, setup, progress, Losses())
+    assert (progress.step, progress.oom_splits) == (0, 1)
+    assert all(parameter.grad is None for _, parameter in a_learner.named_parameters())
+
+
+def test_a_leg_past_its_deadline_stops_within_one_step_on_the_real_clock(monkeypatch):
+    loss, begun_s = type(family(PAIR.family)).loss, []
+
+    def slow(self, *given):
+        begun_s.append(time.monotonic())
+        time.sleep(0.1)
+        return loss(self, *given)
+
+    monkeypatch.setattr(type(family(PAIR.family)), "loss", slow)
+    deadline_s = time.monotonic() + 0.35
+    setup = training(tasks=(PAIR,), until=lambda: time.monotonic() >= deadline_s)
+    progress, endless = Progress(), Leg(10**9, trunk(warmup_tokens=0))
+    assert train(learner(tasks=(PAIR,)), endless, setup, progress, Losses()) is Outcome.TRUNCATED
+    assert progress.step == len(begun_s) >= 1
+    assert sum(at_s >= deadline_s for at_s in begun_s) <= 1
 
 
 def test_a_damaged_training_state_is_told_as_such(tmp_path):

@@ -1,0 +1,273 @@
+"""Whatever breaks under a stage becomes an outcome with its bill, and nothing is silently made anew."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from worker_bench import GRACE, Bench, TickingClock, tiny_mirror
+
+import trainers.evaluation
+from budgets.amount import DeviceTime
+from budgets.bill import Purpose
+from trainers.evaluate import evaluate
+from trainers.families.pair import PairFamily
+from trainers.stage import Outcome, stage_name
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tiny_mirror(tmp_path_factory.mktemp("mirror"))
+
+
+@pytest.fixture
+def bench(place, tmp_path):
+    return Bench(place, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def judged(place, tmp_path_factory):
+    """A bench with a finished target stage, its evaluation, and the evaluation's scores."""
+    bench = Bench(place, tmp_path_factory.mktemp("judged"))
+    target = bench.target(tokens=300)
+    assert bench.run(target).outcome is Outcome.DONE
+    return bench, bench.evaluation(target)
+
+
+def full_memory(monkeypatch, owner, name, *calls):
+    """Let a function run out of memory at its n-th calls, counted from 0; all when none is given."""
+    n_calls, real = iter(range(10**6)), getattr(owner, name)
+
+    def limited(*given, **named):
+        number = next(n_calls)
+        if not calls or number in calls:
+            raise torch.OutOfMemoryError("2 GiB wanted")
+        return real(*given, **named)
+
+    monkeypatch.setattr(owner, name, limited)
+
+
+# -- memory ------------------------------------------------------------------------------------------
+
+
+def test_memory_that_runs_out_once_is_noted_and_the_stage_is_done(bench, monkeypatch):
+    full_memory(monkeypatch, PairFamily, "loss", 3)
+    measurement = bench.run(bench.target(tokens=900))
+    assert measurement.outcome is Outcome.DONE
+    assert measurement.facts["oom_splits"] == 1
+
+
+def test_memory_that_runs_out_in_halves_too_is_infeasible_and_billed(bench, monkeypatch):
+    full_memory(monkeypatch, PairFamily, "loss")
+    stage = bench.target(tokens=900)
+    measurement = bench.run(stage)
+    assert measurement.outcome is Outcome.INFEASIBLE
+    assert "out of memory at step 0 on task xnli" in measurement.error
+    assert measurement.facts["oom_splits"] == 1
+    assert measurement.bill.amounts[Purpose.TRAIN]
+    assert not bench.store.has(stage_name(stage))
+    monkeypatch.undo()
+    assert bench.run(bench.target(tokens=300)).outcome is Outcome.DONE
+
+
+def test_memory_that_is_full_before_training_fails_the_attempt(bench, monkeypatch):
+    full_memory(monkeypatch, trainers.training, "Learner")
+    measurement = bench.run(bench.target())
+    assert measurement.outcome is Outcome.FAILED
+    assert "out of memory (2 GiB wanted)" in measurement.error
+
+
+def test_an_evaluation_without_memory_goes_on_with_batches_of_half_the_size(judged, monkeypatch):
+    bench, evaluation = judged
+    sizes = []
+
+    def limited(*given, batch_tokens, **named):
+        sizes.append(batch_tokens)
+        if batch_tokens > 2_048:
+            raise torch.OutOfMemoryError("2 GiB wanted")
+        return evaluate(*given, batch_tokens=batch_tokens, **named)
+
+    monkeypatch.setattr(trainers.evaluation, "evaluate", limited)
+    measurement = bench.run(replace(evaluation, max_examples=7))
+    assert measurement.outcome is Outcome.DONE
+    assert sizes == [4_096, 2_048, 2_048]
+    assert measurement.facts["oom_splits"] == 1
+
+
+def test_an_evaluation_without_memory_for_half_a_batch_is_infeasible(judged, monkeypatch):
+    bench, evaluation = judged
+    full_memory(monkeypatch, trainers.evaluation, "evaluate")
+    measurement = bench.run(replace(evaluation, max_examples=8))
+    assert measurement.outcome is Outcome.INFEASIBLE
+    assert "while scoring xnli in sw, with batches of 2048 tokens" in measurement.error
+    assert measurement.bill.amounts[Purpose.EVALUATE]
+
+
+# -- deadlines ---------------------------------------------------------------------------------------
+
+
+def test_a_stage_past_its_deadline_begins_no_step_and_its_save_fits_its_hold(bench, monkeypatch):
+    """A slow step of 5 s on a hand clock: the stage ends in the step that passes its deadline."""
+    clock, began_s = TickingClock(), []
+    loss = PairFamily.loss
+
+    def slow(*given):
+        began_s.append(clock.time_s)
+        clock.time_s += 5.0
+        return loss(*given)
+
+    monkeypatch.setattr(PairFamily, "loss", slow)
+    grace = DeviceTime(8_000)
+    monkeypatch.setattr("worker_bench.GRACE", grace)
+    limit = DeviceTime(30_000)
+    stage = bench.target(tokens=10**6)
+    measurement = bench.run(stage, limit, worker=bench.new_worker(clock))
+    assert measurement.outcome is Outcome.TRUNCATED
+    assert max(began_s) < limit.less(grace).ms / 1000
+    assert measurement.bill.total.ms < limit.ms
+    assert bench.store.has(f"{stage_name(stage)}.partial")
+
+
+def test_an_evaluation_that_was_stopped_scores_only_the_cells_that_are_missing(judged, monkeypatch):
+    bench, evaluation = judged
+    evaluation = replace(evaluation, languages=("sw", "ur"), max_examples=9)
+    scored = []
+
+    def noted(stage, *given, until, **named):
+        scored.append(stage.languages)
+        past = len(scored) == 2
+        return evaluate(stage, *given, until=lambda: past, **named)
+
+    monkeypatch.setattr(trainers.evaluation, "evaluate", noted)
+    first = bench.run(evaluation)
+    assert (first.outcome, first.scores) == (Outcome.TRUNCATED, ())
+    second = bench.run(evaluation, worker=bench.new_worker())
+    assert second.outcome is Outcome.DONE
+    assert scored == [("sw",), ("ur",), ("ur",)]
+    assert not bench.store.has(f"{stage_name(evaluation)}.partial")
+
+    monkeypatch.undo()
+    other = Bench(bench.place, bench.folder / "other")
+    target = bench.target(tokens=300)
+    other.run(target)
+    whole = other.run(evaluation)
+    assert whole.scores == second.scores
+    tables = [b.store.open(stage_name(evaluation)) / "records.parquet" for b in (bench, other)]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+
+
+def test_an_evaluation_that_is_killed_goes_on_from_its_last_save(judged, monkeypatch):
+    bench, evaluation = judged
+    evaluation = replace(evaluation, max_examples=10)
+    clock, scored = TickingClock(), []
+
+    def killed(stage, *given, **named):
+        scored.append(stage.languages)
+        clock.time_s += 100.0
+        if len(scored) == 2:
+            raise KeyboardInterrupt
+        return evaluate(stage, *given, **named)
+
+    monkeypatch.setattr(trainers.evaluation, "evaluate", killed)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(evaluation, worker=bench.new_worker(clock))
+    assert bench.run(evaluation, worker=bench.new_worker()).outcome is Outcome.DONE
+    assert scored == [("sw",), ("ur",), ("ur",)]
+
+
+# -- the store ---------------------------------------------------------------------------------------
+
+
+def test_a_stage_whose_manifest_does_not_match_is_an_error_and_is_not_made_anew(bench):
+    target = bench.target(tokens=300)
+    bench.run(target)
+    model = bench.store.open(stage_name(target)) / "model.safetensors"
+    model.write_bytes(model.read_bytes()[:-8])
+    for stage in (target, bench.evaluation(target)):
+        measurement = bench.run(stage, worker=bench.new_worker())
+        assert measurement.outcome is Outcome.FAILED
+        assert measurement.error.startswith(f"ManifestMismatchError: {model} has")
+        assert measurement.n_tokens == 0
+        assert Purpose.TRAIN not in measurement.bill.amounts
+
+
+def test_a_partial_state_whose_manifest_does_not_match_is_an_error(bench):
+    stage = bench.target(tokens=9_000)
+    assert bench.run(stage, GRACE + DeviceTime(40)).outcome is Outcome.TRUNCATED
+    progress = bench.store.open(f"{stage_name(stage)}.partial") / "progress.json"
+    progress.write_text(progress.read_text().replace('"step": ', '"step": 1'))
+    measurement = bench.run(stage, worker=bench.new_worker())
+    assert measurement.outcome is Outcome.FAILED
+    assert measurement.error.startswith(f"ManifestMismatchError: {progress} ")
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"files": 3}', "\x00"])
+def test_a_manifest_that_is_no_record_is_an_error(bench, text):
+    target = bench.target(tokens=300)
+    bench.run(target)
+    (bench.store.open(stage_name(target)) / "manifest.json").write_text(text)
+    measurement = bench.run(target, worker=bench.new_worker())
+    assert (measurement.outcome, measurement.error[:22]) == (Outcome.FAILED, "ManifestMismatchError:")
+
+
+# -- a full disk -------------------------------------------------------------------------------------
+
+
+FULL_DISK = """
+import json, resource, sys
+from pathlib import Path
+from worker_bench import Bench
+from trainers.stage import stage_name
+
+bench = Bench(sys.argv[1], Path(sys.argv[2]))
+bench.run(bench.target(tokens=400))  # tokenised data is cached
+stage = bench.target(tokens=300)
+found = []
+for n_bytes in (60_000, 6_000, 100, resource.RLIM_INFINITY):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, resource.RLIM_INFINITY))
+    measurement = bench.run(stage)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    left = [p.name for p in (bench.folder / "runs" / "stages").glob(f"*{stage_name(stage)}*")]
+    found.append([measurement.outcome, measurement.error, measurement.bill.total.ms, left])
+print(json.dumps(found))
+"""
+
+
+def test_a_disk_that_is_full_at_any_file_fails_the_stage_with_its_bill_and_names_place_and_room(
+    place, tmp_path
+):
+    """The largest file that a process may write stands for the room on its disk."""
+    here = Path(__file__).parent
+    ran = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, place, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": f"{here}:{here.parents[1]}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    *full, free_again = json.loads(ran.stdout.splitlines()[-1])
+    for outcome, error, cost_ms, left in full:
+        assert outcome == Outcome.FAILED
+        assert error.startswith("StoreError: cannot write stage")
+        assert str(tmp_path) in error
+        assert "GB are free" in error
+        assert cost_ms > 0
+        assert left == []
+    assert free_again[0] == Outcome.DONE
+
+
+def test_a_full_disk_under_the_tokenised_data_fails_the_stage_with_its_bill(bench, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "cache/features.arrow")
+
+    monkeypatch.setattr("trainers.warm.features", full)
+    measurement = bench.run(bench.target())
+    assert measurement.outcome is Outcome.FAILED
+    assert "the disk is full" in measurement.error
+    assert "cache/features.arrow" in measurement.error
+    assert "GB are free" in measurement.error
