@@ -7,6 +7,8 @@ part of the cap pays for all of it.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 from budgets.amount import DeviceTime
 from scheduler.climb import Climb
 from scheduler.facts import TrialMoved, TrialProposed
@@ -16,11 +18,33 @@ from scheduler.money import Path, Purse
 from scheduler.policies import Policy
 from scheduler.policies.base import Standing
 from scheduler.space import Sampler
-from scheduler.spec import StudySpec
 from scheduler.state import StudyState
+from scheduler.tree import StageTree
 from scheduler.trial import Recipe, Role, Trial, TrialState
 
 Beginning = tuple[TrialProposed | TrialMoved, ...]
+
+
+class Tried(Collection[Mix]):
+    """Mixes that are trials already, and those that draw the same tasks at the same rates.
+
+    Such a mix would run the same stages, at no cost and for no news, and a study could go on like
+    that for thousands of trials.
+    """
+
+    def __init__(self, tree: StageTree, mixes: set[Mix]) -> None:
+        self._tree = tree
+        self._mixes = mixes
+        self._rates = {tree.rates(mix) for mix in mixes}
+
+    def __contains__(self, mix: object) -> bool:
+        return mix in self._mixes or (isinstance(mix, Mix) and self._tree.rates(mix) in self._rates)
+
+    def __iter__(self) -> Iterator[Mix]:
+        return iter(self._mixes)
+
+    def __len__(self) -> int:
+        return len(self._mixes)
 
 
 class Agenda:
@@ -28,7 +52,7 @@ class Agenda:
 
     def __init__(
         self,
-        spec: StudySpec,
+        tree: StageTree,
         state: StudyState,
         *,
         climb: Climb,
@@ -36,7 +60,8 @@ class Agenda:
         policy: Policy,
         sampler: Sampler,
     ) -> None:
-        self._spec = spec
+        self._tree = tree
+        self._spec = tree.spec
         self._state = state
         self._climb = climb
         self._purse = purse
@@ -94,7 +119,7 @@ class Agenda:
         return self._proposed(self._recipe(mix), Role.SEARCH, self._spec.search.sampler)
 
     def _proposed_mix(self) -> Mix | None:
-        tried = {t.recipe.mix for t in self._state.searched}
+        tried = Tried(self._tree, {t.recipe.mix for t in self._state.searched})
         return self._sampler.propose(self._n_sampled(), tried)
 
     def _n_sampled(self) -> int:

@@ -72,7 +72,7 @@ class Engine:
         self._climb = Climb(tree, self.state, Forecast())
         self._purse = Purse(self._spec, account, self.state, self._climb)
         self._agenda = Agenda(
-            self._spec,
+            self._tree,
             self.state,
             climb=self._climb,
             purse=self._purse,

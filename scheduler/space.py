@@ -146,7 +146,7 @@ class Sampler(Protocol):
 
         Args:
             n_seen: proposals made so far; with the tells so far it decides the answer.
-            tried: mixes that are trials already.
+            tried: mixes that are trials already, or would run what one of them ran; ask it by ``in``.
 
         Returns:
             None when no new mix is left, or none was found in many draws.
@@ -167,15 +167,14 @@ class RandomSampler:
 
     def propose(self, n_seen: int, tried: Collection[Mix]) -> Mix | None:
         """A mix that is not among ``tried``; a function of seed, ``n_seen`` and ``tried`` alone."""
-        seen = frozenset(tried)
         rng = random.Random(f"{self._seed}/{n_seen}")
         for _ in range(_DRAWS):
             mix = self._space.draw(rng)
-            if mix not in seen:
+            if mix not in tried:
                 return mix
         if self._space.n_mixes > _SMALL_SPACE:
             return None
-        left = [mix for mix in self._space.all_mixes() if mix not in seen]
+        left = [mix for mix in self._space.all_mixes() if mix not in tried]
         return rng.choice(left) if left else None
 
     def tell(self, mix: Mix, values: tuple[float, ...] | None) -> None:

@@ -66,6 +66,7 @@ class StageTree:
         self._entry = entry
         self._model = ModelRef(spec.model.name, revision, spec.model.tuning, spec.model.precision)
         self._nodes = lru_cache(maxsize=None)(self._build)
+        self._rates = lru_cache(maxsize=None)(self._drawn)
         self._identities: dict[tuple[str, str, str, str], DataIdentity] = {}
 
     @property
@@ -99,12 +100,17 @@ class StageTree:
         )
         return self._node(stage)
 
-    def rates(self, mix: Mix) -> dict[str, float]:
-        """The chance that a batch of ``mix`` comes from each of its tasks."""
+    def rates(self, mix: Mix) -> tuple[tuple[str, float], ...]:
+        """The tasks of ``mix``, each with the chance that a batch comes from it."""
+        return self._rates(mix)
+
+    def _drawn(self, mix: Mix) -> tuple[tuple[str, float], ...]:
         data = [self._train_data(TASKS[name]) for name in mix.tasks]
         sizes = [sum(d.n_rows or _UNKNOWN_ROWS for d in identities) for identities in data]
         drawn = draw_rates(sizes, cap=mix.cap, temperature=mix.temperature) if mix.tasks else []
-        return {name: round(rate, _RATE_DIGITS) for name, rate in zip(mix.tasks, drawn, strict=True)}
+        return tuple(
+            (name, round(rate, _RATE_DIGITS)) for name, rate in zip(mix.tasks, drawn, strict=True)
+        )
 
     def _build(self, recipe: Recipe, rung: int, half: Half) -> tuple[Node, ...]:
         base = self.base()
@@ -123,8 +129,7 @@ class StageTree:
     def _trunk(self, recipe: Recipe, rung: int, base: str | None) -> list[Node]:
         settings = self.spec.intermediate
         shares = tuple(
-            TaskShare(name, rate, self._train_data(TASKS[name]))
-            for name, rate in self.rates(recipe.mix).items()
+            TaskShare(name, rate, self._train_data(TASKS[name])) for name, rate in self.rates(recipe.mix)
         )
         nodes: list[Node] = []
         for level, tokens in enumerate(settings.rungs[: rung + 1]):

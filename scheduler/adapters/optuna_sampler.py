@@ -59,14 +59,13 @@ class OptunaSampler:
 
     def propose(self, n_seen: int, tried: Collection[Mix]) -> Mix | None:
         """A mix that is not among ``tried``, None when none is left."""
-        seen = frozenset(tried)
         if self._name == "random" or self._n_told < _N_STARTUP:
-            return self._random.propose(n_seen, seen)
+            return self._random.propose(n_seen, tried)
         for draw in range(_DRAWS[self._name]):
             mix = self._ask(f"{self._seed}/{n_seen}/{draw}")
-            if mix not in seen:
+            if mix not in tried:
                 return mix
-        return self._random.propose(n_seen, seen)
+        return self._random.propose(n_seen, tried)
 
     def _ask(self, key: str) -> Mix:
         """What a sampler seeded by ``key`` proposes; its trial is closed at once."""

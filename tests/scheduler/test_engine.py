@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from fakes import Bench, KeptJournal, begun, engine_on, small_tree
+from fakes import Bench, KeptJournal, begun, engine_on, small_tree, spec_of, tree_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +22,7 @@ from scheduler.facts import (
     TrialMoved,
     TrialProposed,
 )
+from scheduler.mix import Mix
 from scheduler.state import StudyState
 from scheduler.study import least_cap
 from scheduler.trial import Role, TrialState
@@ -323,6 +324,24 @@ def test_a_cap_raised_after_the_end_lets_the_search_go_on():
     assert again.state.ended is None
     drive_table(again, Bench(tree).run, 1)
     assert len(again.state.searched) > n_before
+
+
+def test_a_mix_that_would_run_the_same_stages_is_no_new_trial():
+    tree = small_tree("uniform", None, max_seeds=1)
+    _, engine, _, replayed = played(tree, DeviceTime(300_000), Bench(tree, 3, (0.1, 0.1)))
+    ways = [tree.nodes(t.recipe, 1, Half.SEARCH)[-1].name for t in engine.state.searched]
+    assert len(ways) == len(set(ways))
+    assert replayed.reason
+
+
+def test_a_space_whose_mixes_all_draw_alike_is_exhausted_by_its_subsets():
+    changes = {"intermediate.tasks": ["toy_reading", "toy_roles", "toy_commonsense"]}
+    tree = tree_of(spec_of({**changes, "intermediate.count": [0, 3], "final.max_seeds": 1}))
+    sizes = {tree.rates(Mix.of(tuple(changes["intermediate.tasks"]), cap, 1.0)) for cap in (1000, 6000)}
+    assert len(sizes) == 1
+    _, engine, _, replayed = played(tree, AMPLE, Bench(tree))
+    assert len(engine.state.searched) == 8
+    assert "every mix the sampler finds (7)" in replayed.reason
 
 
 def test_the_last_reason_names_the_limit_that_was_reached():
