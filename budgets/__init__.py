@@ -6,6 +6,9 @@
     lines     the port to a journal, and one in memory
     journal   facts in a database, kept for good       tables     its tables
     database  the port to SQLite and PostgreSQL        append_only  rows that cannot be changed
+    envelope  an account of several studies      standing    its sums, entry by entry
+    account_tables  its tables                         statement  its entries, each sum checked
+    reconcile an envelope and a journal, in line again
     sqlite    tables in a file                         postgres   tables in a schema of a server
     claim     one driver at a time                     codec      facts as JSON, exactly
     forecast  what a stage will take, with a bound     spec       mappings to typed objects

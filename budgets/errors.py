@@ -3,6 +3,7 @@
 BudgetError
   + InsufficientBudgetError   the amount asked for is not free
   + HoldError                 the hold is unknown, taken, or already closed
+  + UnknownAccountError       no account of this name was opened
   + SpecError                 a spec file does not describe what it should
   + JournalError              the journal cannot be read, written, or believed
       + SecondDriverError     another driver is writing this journal now
@@ -28,21 +29,45 @@ class InsufficientBudgetError(BudgetError):
         asked: the amount refused.
         free: what could have been reserved.
         open_holds: how many holds were open.
+        account: the shared account that refused, empty when it was the study's own cap.
     """
 
-    def __init__(self, hold: str, *, asked: DeviceTime, free: DeviceTime, open_holds: int) -> None:
+    def __init__(
+        self, hold: str, *, asked: DeviceTime, free: DeviceTime, open_holds: int, account: str = ""
+    ) -> None:
         self.hold = hold
         self.asked = asked
         self.free = free
         self.open_holds = open_holds
+        self.account = account
+        where = f" in account {account!r}" if account else ""
+        more = f"grant account {account!r} more" if account else "raise 'budget.gpu_hours' in the spec"
         super().__init__(
-            f"cannot reserve {asked} for {hold!r}: {free} free, holds open: {open_holds}. "
-            "Ask for less, wait for a hold to close, or raise 'budget.gpu_hours' in the spec."
+            f"cannot reserve {asked} for {hold!r}: {free} free{where}, holds open: {open_holds}. "
+            f"Ask for less, wait for a hold to close, or {more}."
         )
 
 
 class HoldError(BudgetError):
     """The hold is unknown, taken, or already closed."""
+
+
+class UnknownAccountError(BudgetError):
+    """No account of this name was opened.
+
+    Attributes:
+        account: the name asked for.
+        known: the accounts there are.
+    """
+
+    def __init__(self, place: str, account: str, known: Sequence[str]) -> None:
+        self.account = account
+        self.known = tuple(known)
+        there = ", ".join(known) or "none"
+        super().__init__(
+            f"{place}: no account {account!r}; accounts here: {there}. Open it with "
+            f"`interlude account open {account} --gpu-hours N`, or correct 'budget.account' in the spec."
+        )
 
 
 class SpecError(BudgetError):

@@ -71,8 +71,8 @@ def rewrite(path, seq, kind, payload):
     connection = sqlite3.connect(path)
     rows = [Row(*values) for values in connection.execute("SELECT * FROM entries ORDER BY seq")]
     digest = ""
+    rows[seq - 1] = replace(rows[seq - 1], kind=kind, payload=payload)
     for row in rows:
-        row = replace(row, kind=kind, payload=payload) if row.seq == seq else row
         digest = row.digest_after(digest)
         connection.execute(
             "UPDATE entries SET kind = ?, payload = ?, digest = ? WHERE seq = ?",

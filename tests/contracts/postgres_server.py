@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import pwd
 import shutil
@@ -11,8 +10,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    import psycopg
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -20,6 +23,7 @@ _SETTINGS = {
     "max_connections": "60",
     "shared_buffers": "32MB",
     "log_min_messages": "fatal",
+    "fsync": "off",  # the tests kill processes, not the machine: what was written stays written
 }
 
 
@@ -50,18 +54,30 @@ class Server:
         self._as = ["runuser", "-u", someone, "--"] if someone else []
         if someone:
             shutil.chown(folder, someone)
-        self._numbers = itertools.count(1)
         self._call("initdb", "-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         self.port = self._start()
 
-    def database(self) -> str:
-        """The URL of a new, empty database."""
+    @property
+    def url(self) -> str:
+        """The database."""
+        return f"postgresql+psycopg://tests@127.0.0.1:{self.port}/postgres"
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection beside those under test, each statement its own transaction."""
         import psycopg  # here: every test loads this file
 
-        name = f"t{next(self._numbers)}"
-        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return f"postgresql+psycopg://tests@127.0.0.1:{self.port}/{name}"
+        return psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True)
+
+    def clear(self) -> None:
+        """Drop what a test made. A database for each test would take 7 MB each."""
+        with self.connect() as connection:
+            connection.execute("SET lock_timeout = '10s'")
+            connection.execute("SET client_min_messages = warning")
+            made = connection.execute(
+                "SELECT nspname FROM pg_namespace WHERE nspname ~ '^(study|interlude_accounts)'"
+            ).fetchall()
+            for (schema,) in made:
+                connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
 
     def stop(self) -> None:
         """Stop at once: nothing here is worth a checkpoint."""
@@ -86,9 +102,6 @@ class Server:
                 return port
         raise failure
 
-    def _address(self, database: str) -> str:
-        return f"host=127.0.0.1 port={self.port} user=tests dbname={database}"
-
     def _call(self, program: str, *arguments: str) -> None:
         data = str(self._folder / "data")
         command = [*self._as, str(self._binaries / program), "-D", data, *arguments]
@@ -110,6 +123,7 @@ def postgres_server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def postgres(postgres_server: Server) -> str:
-    """The URL of a database of this test's own."""
-    return postgres_server.database()
+def postgres(postgres_server: Server) -> Iterator[str]:
+    """The URL of a database that is empty when the test begins."""
+    yield postgres_server.url
+    postgres_server.clear()
