@@ -37,6 +37,7 @@ from typing import Any
 import fsspec
 from safetensors import SafetensorError
 
+from trainers.disk import free_space, is_full
 from trainers.errors import ManifestMismatchError, StoreError
 from trainers.fingerprint import canonical
 from trainers.provenance import environment
@@ -288,7 +289,9 @@ class StageStore:
     def _told_apart(self, name: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, SafetensorError) as error:
+        except Exception as error:
+            if not (isinstance(error, OSError | SafetensorError) or is_full(error)):
+                raise
             room = f" {free_space(Path(self._root))}." if self._local else ""
             raise StoreError(
                 f"cannot write stage {name} under {self.url}: {error}.{room} Free space or make the "
@@ -301,12 +304,6 @@ _REMEDY = "Drop that folder and run the stage again, or restore it from a copy."
 
 def _protocols(fs: Any) -> tuple[str, ...]:  # noqa: ANN401 - fsspec is untyped
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
-
-
-def free_space(place: Path) -> str:
-    """What is free on the disk of a path that need not be there yet, as part of a sentence."""
-    there = next(path for path in (place, *place.absolute().parents) if path.is_dir())
-    return f"{shutil.disk_usage(there).free / 1e9:.3f} GB are free at {there}"
 
 
 def _alive(pid: int) -> bool:

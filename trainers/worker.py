@@ -11,7 +11,6 @@ module is cheap and the time they take is billed as LOAD.
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from budgets.bill import Bill, Purpose
 from budgets.clock import Clock
+from trainers.disk import free_space, is_full
 from trainers.errors import TrainerError
 from trainers.memory import free_cached, ran_out
 from trainers.meter import Meter
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from trainers.warm import WarmCache
 
 _FACTS = "facts.json"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Of the grace, for the driver to learn before the hold ends that the watchdog has ended the worker.
 _NOTICE_SHARE = 0.1
 
@@ -195,14 +194,7 @@ def _recorded(folder: Path) -> _Found:
 
 
 def _a_stage_may_cause(error: BaseException) -> bool:
-    return isinstance(error, TrainerError) or ran_out(error) or _disk_is_full(error)
-
-
-def _disk_is_full(error: BaseException) -> bool:
-    # The tokenizers library has no class for what went wrong, only the system's words.
-    return (isinstance(error, OSError) and error.errno in _FULL) or any(
-        os.strerror(number) in str(error) for number in _FULL
-    )
+    return isinstance(error, TrainerError) or ran_out(error) or is_full(error)
 
 
 def _one_line(error: BaseException, settings: WorkerSettings) -> str:
@@ -211,8 +203,6 @@ def _one_line(error: BaseException, settings: WorkerSettings) -> str:
         return f"{type(error).__name__}: {text}"
     if ran_out(error):
         return f"out of memory ({text[:300]}). Lower batch_tokens or raise accumulation."
-    from trainers.checkpoints import free_space
-
     return f"the disk is full ({text[:300]}). {free_space(Path(settings.cache_dir))}. Free some."
 
 

@@ -2,9 +2,13 @@
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 import threading
 import uuid
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,6 +191,81 @@ def test_a_full_disk_says_where_and_what_to_do(tmp_path):
     with pytest.raises(StoreError, match="No space left on device"):
         fill_up()
     assert not store.has(NAME)
+
+
+def test_a_disk_that_is_full_is_told_in_words_when_a_library_has_no_class_for_it(tmp_path):
+    def fill_up():
+        with StageStore(str(tmp_path)).write(NAME, STAGE):
+            raise Exception("No space left on device (os error 28)")  # noqa: TRY002 - as tokenizers does
+
+    with pytest.raises(StoreError, match=rf"os error 28\)\. .* GB are free at {tmp_path}"):
+        fill_up()
+
+
+def test_a_bug_while_writing_is_raised_as_it_is(tmp_path):
+    def broken():
+        with StageStore(str(tmp_path)).write(NAME, STAGE):
+            raise ValueError("not about the disk")
+
+    with pytest.raises(ValueError, match="not about"):
+        broken()
+
+
+WRITER = """
+import json, sys
+from trainers.checkpoints import StageStore
+from trainers.stage import EvaluateStage, Half, ModelRef, stage_name
+
+stage = EvaluateStage(ModelRef("tiny", "1"), None, "xnli", ("sw", "ur"), Half.SEARCH, ())
+store, name = StageStore(sys.argv[1]), stage_name(stage) + ".partial"
+print("ready", flush=True)
+for number in range(10**9):
+    with store.write(name, stage) as folder:
+        for file in ("state", "progress"):
+            (folder / file).write_text(f"{sys.argv[2]} {number} " * 500)
+    if number % 10 == 9:
+        store.drop(name)
+"""
+
+
+def test_a_partial_state_that_many_write_drop_and_die_over_is_whole_whenever_it_is_there(tmp_path):
+    """Workers of two studies on one stage, all the while killed and replaced by others."""
+    begin = [sys.executable, "-c", WRITER, str(tmp_path)]
+    writers = [subprocess.Popen([*begin, str(n)], stdout=subprocess.PIPE) for n in range(4)]
+    for writer in writers:
+        writer.stdout.readline()
+    store, n_read, n_absent = StageStore(str(tmp_path)), 0, 0
+    while writers:
+        for _ in range(60):
+            with store.reading(f"{NAME}.partial") as folder:
+                if folder is None:
+                    n_absent += 1
+                    continue
+                assert (folder / "state").read_text() == (folder / "progress").read_text()
+                n_read += 1
+        writer = writers.pop()
+        writer.kill()
+        writer.communicate()
+    assert n_read > 100
+    write(store, name=f"{NAME}.partial")
+    assert stages_in(tmp_path) == [f"{NAME}.partial"]
+    assert len(list((tmp_path / "stages" / f"{NAME}.partial").iterdir())) == 2
+
+
+def test_a_partial_state_that_a_killed_writer_was_replacing_is_the_old_or_the_new(tmp_path):
+    store = StageStore(str(tmp_path))
+    write(store, "old", name=f"{NAME}.partial")
+    moments = ["mkdir", "rename", "replace", "rmtree"]
+    for moment in moments:
+        pid = os.fork()
+        if pid == 0:
+            owner = {"replace": os, "rmtree": shutil}.get(moment, Path)
+            with store.write(f"{NAME}.partial", STAGE) as folder:
+                (folder / "model.txt").write_text("new")
+                setattr(owner, moment, lambda *_, **__: os._exit(9))
+        os.waitpid(pid, 0)
+        with store.reading(f"{NAME}.partial") as folder:
+            assert (folder / "model.txt").read_text() == ("new" if moment == "rmtree" else "old")
 
 
 def test_tensors_that_cannot_be_written_are_told_the_same_way(tmp_path):
