@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -49,6 +50,21 @@ def full_memory(monkeypatch, owner, name, *calls):
         return real(*given, **named)
 
     monkeypatch.setattr(owner, name, limited)
+
+
+def in_a_process(script, place, folder, *given):
+    """What a script prints as JSON in its last line."""
+    here = Path(__file__).parent
+    ran = subprocess.run(
+        [sys.executable, *script, place, str(folder), *given],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": f"{here}:{here.parents[1]}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout.splitlines()[-1])
 
 
 # -- memory ------------------------------------------------------------------------------------------
@@ -179,6 +195,18 @@ def test_an_evaluation_that_is_killed_goes_on_from_its_last_save(judged, monkeyp
     assert scored == [("sw",), ("ur",), ("ur",)]
 
 
+def test_a_stage_that_hangs_anywhere_is_ended_before_its_hold_is(place, tmp_path):
+    """No driver here: in a save, in a step, while data is read and in evaluation, from outside."""
+    limit_s = 2.0
+    ran = in_a_process(["hanging_worker.py"], place, tmp_path, str(limit_s))
+    assert len(ran) == 4
+    for where, (code, took_s, there, outcome, error) in ran.items():
+        assert code == -signal.SIGKILL, where
+        assert 0.85 * limit_s < took_s < limit_s + 0.5, where
+        assert not there, where
+        assert outcome == Outcome.DONE, error
+
+
 # -- the store ---------------------------------------------------------------------------------------
 
 
@@ -241,16 +269,7 @@ def test_a_disk_that_is_full_at_any_file_fails_the_stage_with_its_bill_and_names
     place, tmp_path
 ):
     """The largest file that a process may write stands for the room on its disk."""
-    here = Path(__file__).parent
-    ran = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, place, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": f"{here}:{here.parents[1]}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    *full, free_again = json.loads(ran.stdout.splitlines()[-1])
+    *full, free_again = in_a_process(["-c", FULL_DISK], place, tmp_path)
     for outcome, error, cost_ms, left in full:
         assert outcome == Outcome.FAILED
         assert error.startswith("StoreError: cannot write stage")
