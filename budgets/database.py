@@ -88,7 +88,7 @@ def transaction(database: Database) -> Iterator[Connection]:
     except DBAPIError as error:
         found = " ".join(str(error.orig).split())
         raise JournalError(f"{database.place}: {found}; {database.remedy(error.orig)}") from error
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, UnicodeDecodeError) as error:  # SQLite quotes damaged text as it is
         raise JournalError(f"{database.place}: {error}; {RESTORE}") from error
 
 

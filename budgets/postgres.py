@@ -33,13 +33,14 @@ _REMEDIES = {  # by the beginning of the SQLSTATE, the longest first
     "42501": "give this role the right to create a schema in the database, and to write in it.",
     "23": "entries are never changed; append a new one instead.",
     "25006": "the server or this session only reads; name the primary server.",
-    "28": "check user and password.",
-    "3D": "create the database, or name one that exists.",
     "53": "the server is out of room or connections: free some, then run the same command again.",
     "XX": RESTORE,
     "42": RESTORE,
 }
-_UNREACHED = "check that the server runs and can be reached, then run the same command again."
+_UNREACHED = (
+    "check that the server runs and can be reached, and that user, password and database are right; "
+    "then run the same command again."
+)
 
 
 class PostgresSchema:

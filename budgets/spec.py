@@ -44,6 +44,7 @@ Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 _COUNT = re.compile(r"([0-9][0-9_]*(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,2})?)([kKmMbB]?)")
+_WORDS = re.compile(r"[a-z0-9]+")
 _SUFFIXES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 _LARGEST_COUNT = 10**15  # beyond every corpus; keeps "1e99" from becoming a number nobody meant
 
@@ -81,6 +82,10 @@ class SpecModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Rate = Annotated[Number, Field(gt=0, le=10)]
+DeviceKind = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
+
+
 class DeviceSpec(SpecModel):
     """The devices a study holds.
 
@@ -88,11 +93,25 @@ class DeviceSpec(SpecModel):
         kind: ``gpu``, or ``cpu`` where one CPU slot counts as one device.
         count: devices in all.
         per_trial: devices each trial holds at a time.
+        rates: what an hour of a kind of device costs, in hours of the cap; 1 for kinds not named.
     """
 
     kind: Literal["gpu", "cpu"]
     count: Annotated[Whole, Field(ge=1)] = 1
     per_trial: Annotated[Whole, Field(ge=1)] = 1
+    rates: Mapping[DeviceKind, Rate] = Field(default_factory=dict)
+
+    def rate(self, device: str) -> float:
+        """What an hour of a device costs, in hours of the cap.
+
+        Args:
+            device: its name as the driver tells it, such as ``NVIDIA A100-SXM4-80GB``; the rate of
+                ``a100-80gb`` counts before that of ``a100``.
+        """
+        words = set(_WORDS.findall(device.lower()))
+        named = [kind for kind in self.rates if words.issuperset(kind.split("-"))]
+        nearest = max(named, key=lambda kind: (kind.count("-"), len(kind), kind), default=None)
+        return 1.0 if nearest is None else self.rates[nearest]
 
     @model_validator(mode="after")
     def _a_trial_fits(self) -> Self:
@@ -108,11 +127,17 @@ class BudgetSpec(SpecModel):
         gpu_hours: the hard cap in device-hours, all devices together.
         devices: what those hours are spent on.
         final_share: part of the cap kept for finalists and their seeds, 0 to below 1.
+        account: the shared account this study draws on, besides its own cap; none by default.
+        charge: ``held`` charges a device while a stage holds it; ``allocated`` charges all devices
+            from the study's first to its last moment, empty ones as ``idle``, as a fixed
+            allocation is billed.
     """
 
     gpu_hours: Annotated[Number, Field(gt=0)]
     devices: DeviceSpec
     final_share: Annotated[Number, Field(ge=0, lt=1)] = 0.25
+    account: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)] | None = None
+    charge: Literal["held", "allocated"] = "held"
 
     @property
     def cap(self) -> DeviceTime:

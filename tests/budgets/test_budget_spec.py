@@ -152,7 +152,7 @@ def test_every_problem_is_listed_with_its_path_its_value_and_the_nearest_key():
         "  budget.devices.kind: Input should be 'gpu' or 'cpu', got 'tpu'",
         "  budget.devices.cuont: unknown key; did you mean 'count'?",
         "  budget.final_share: Input should be less than 1, got 1",
-        "  budget.zzz: unknown key; known here: devices, final_share, gpu_hours",
+        "  budget.zzz: unknown key; known here: account, charge, devices, final_share, gpu_hours",
         "  intermediate.rungs.1: Input should be a whole number such as 131072, 4K, 16M or 1B, "
         "got 'many'",
         "  intermediate.languages: Input should be a valid tuple or a valid string, got 7",
@@ -187,6 +187,73 @@ def test_a_trial_cannot_hold_more_devices_than_there_are():
     with pytest.raises(SpecError) as error:
         parse(BudgetSpec, {"gpu_hours": 1, "devices": {"kind": "gpu", "count": 2, "per_trial": 4}}, "s")
     assert error.value.problems == ["devices: per_trial is 4 of only 2 devices; lower it"]
+
+
+DEVICES = {"kind": "gpu"}
+BUDGET = {"gpu_hours": 1, "devices": DEVICES}
+
+
+@pytest.mark.parametrize(
+    ("part", "problem"),
+    [
+        ({"account": "Lab 2026"}, "account: String should match pattern '^[a-z0-9][a-z0-9-]*$', got "),
+        ({"account": "-"}, "account: String should match pattern '^[a-z0-9][a-z0-9-]*$', got '-'"),
+        ({"account": "a" * 81}, "account: String should have at most 80 characters, got 'aaa"),
+        ({"account": 7}, "account: Input should be a valid string, got 7"),
+        ({"charge": "all"}, "charge: Input should be 'held' or 'allocated', got 'all'"),
+        ({"devices": {"rates": 2}}, "devices.rates: Input should be a valid mapping, got 2"),
+        (
+            {"devices": {"rates": {"h200": 0}}},
+            "devices.rates.h200: Input should be greater than 0, got 0",
+        ),
+        (
+            {"devices": {"rates": {"h200": 10.5}}},
+            "devices.rates.h200: Input should be less than or equal to 10, got 10.5",
+        ),
+        (
+            {"devices": {"rates": {"h200": True}}},
+            "devices.rates.h200: Input should be a valid number, got",
+        ),
+        (
+            {"devices": {"rates": {"h200": "1"}}},
+            "devices.rates.h200: Input should be a valid number, got",
+        ),
+        (
+            {"devices": {"rates": {"NVIDIA H200": 1}}},
+            "devices.rates.NVIDIA H200: String should match pattern",
+        ),
+    ],
+)
+def test_what_is_wrong_with_accounts_charges_and_rates_is_said(part, problem):
+    devices = {**DEVICES, **part.get("devices", {})}
+    with pytest.raises(SpecError) as error:
+        parse(BudgetSpec, {**BUDGET, **part, "devices": devices}, "s")
+    (said,) = error.value.problems
+    assert said.startswith(problem)
+
+
+def test_a_study_has_no_account_and_pays_for_what_it_holds_unless_it_says_otherwise():
+    plain = parse(BudgetSpec, BUDGET, "s")
+    assert (plain.account, plain.charge, plain.devices.rates) == (None, "held", {})
+    shared = parse(BudgetSpec, {**BUDGET, "account": "lab-2026", "charge": "allocated"}, "s")
+    assert (shared.account, shared.charge) == ("lab-2026", "allocated")
+
+
+@pytest.mark.parametrize(
+    ("device", "rate"),
+    [
+        ("NVIDIA H200", 1.5),
+        ("NVIDIA A100-SXM4-40GB", 0.45),
+        ("NVIDIA A100-SXM4-80GB", 0.6),
+        ("NVIDIA A1000", 1.0),
+        ("cpu", 0.1),
+        ("", 1.0),
+    ],
+)
+def test_a_device_costs_what_the_nearest_name_says(device, rate):
+    rates = {"h200": 1.5, "a100": 0.45, "a100-80gb": 0.6, "cpu": 0.1}
+    spec = parse(BudgetSpec, {**BUDGET, "devices": {**DEVICES, "rates": rates}}, "s")
+    assert spec.devices.rate(device) == rate
 
 
 def test_a_number_for_a_key_is_refused(tmp_path):
@@ -237,4 +304,9 @@ def test_the_schema_for_editors_can_be_made():
     count = schema["$defs"]["Tasks"]["properties"]["rungs"]["items"]
     assert {option["type"] for option in count["anyOf"]} == {"integer", "string"}
     assert schema["additionalProperties"] is False
+    budget, devices = schema["$defs"]["BudgetSpec"]["properties"], schema["$defs"]["DeviceSpec"]
+    assert budget["charge"]["enum"] == ["held", "allocated"]
+    assert budget["account"]["anyOf"][0]["pattern"] == "^[a-z0-9][a-z0-9-]*$"
+    (rate,) = devices["properties"]["rates"]["patternProperties"].values()
+    assert (rate["exclusiveMinimum"], rate["maximum"]) == (0, 10)
     assert json.loads(json.dumps(schema)) == schema
