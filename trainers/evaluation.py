@@ -202,6 +202,6 @@ class _Run:
             cache_dir=warm.cache_dir,
             batch_tokens=self._batch_tokens,
             device=warm.device,
-            until=self._lease.until,
+            until=self._lease.over,
         )
         return score, records

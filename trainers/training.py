@@ -12,7 +12,6 @@ the trunk. The next attempt goes on from there as if nothing had happened.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +48,10 @@ TrainingStage = PretrainStage | IntermediateStage | TargetStage
 TRUNK = "trunk"
 FACTS = "facts.json"
 
+_STATES = 3  # tensors that are saved per parameter: the weight and AdamW's two moments
+_SAVE_BYTES_PER_S = 300e6  # copied, written and hashed: what one busy core and a plain disk give
+_SAVE_MARGIN = 1.5
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -69,13 +72,29 @@ class Trained:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lease:
-    """The worker's side of an order: where time is booked and when it is over."""
+    """The worker's side of an order: where time is booked, and when work has to stop.
+
+    Attributes:
+        meter: started with the lease.
+        clock: times saves.
+        limit_s: of the order.
+        grace_s: of the order.
+        save_s: what saving a partial state takes, as far as that is known; more than the grace where
+            the model is large or the disk is slow.
+    """
 
     meter: Meter
     clock: Clock
-    until: Callable[[], bool]
+    limit_s: float
+    grace_s: float
+    save_s: float = 0.0
+
+    def over(self) -> bool:
+        """Whether no more time is left than it takes to save."""
+        kept_s = max(self.grace_s, _SAVE_MARGIN * self.save_s)
+        return self.meter.elapsed_s() >= self.limit_s - kept_s
 
 
 def run_training(stage: TrainingStage, warm: WarmCache, store: StageStore, lease: Lease) -> Trained:
@@ -134,7 +153,7 @@ class _Run:
             seed=stage.seed,
             precision=stage.model.precision,
             pad_id=warm.tokenizer(stage.model).pad_token_id,
-            until=self._lease.until,
+            until=self._lease.over,
             rhythm=SaveRhythm(self._lease.clock, self._save_partial),
         )
         if stage.kind is StageKind.PRETRAIN:
@@ -150,6 +169,11 @@ class _Run:
             optimisation=stage.optimisation,
             seed=stage.seed,
         )
+        n_bytes = _STATES * sum(
+            p.numel() * p.element_size() for _, p in self._learner.named_parameters()
+        )
+        n_snapshots = n_legs(stage)  # in a branch the trunk is saved as well
+        self._lease.save_s = max(self._lease.save_s, n_snapshots * n_bytes / _SAVE_BYTES_PER_S)
         self._restore()
         self._tokens_at_start = self._progress.n_tokens
 
@@ -209,6 +233,7 @@ class _Run:
             self._progress.leg = self._progress.oom_splits = 0
 
     def _save_partial(self) -> None:
+        begun_s = self._lease.clock.now_s()
         with (
             self._lease.meter.on(Purpose.SAVE),
             self._store.write(self._name + PARTIAL, self._stage) as folder,
@@ -216,6 +241,7 @@ class _Run:
             Snapshot.of(self._learner, self._progress).save(folder)
             if self._trunk is not None:
                 self._trunk.save(folder / TRUNK)
+        self._lease.save_s = max(self._lease.save_s, self._lease.clock.now_s() - begun_s)
 
     def _write_stage(self, folder: Path) -> None:
         save_encoder(self._encoder, self._warm.tokenizer(self._stage.model), folder)

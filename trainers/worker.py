@@ -95,6 +95,7 @@ class Worker:
         self._clock = clock
         self._warm: WarmCache | None = None
         self._watchdog = Watchdog()
+        self._save_s = 0.0  # the longest so far that saving a partial state took
 
     def run(self, order: Order) -> Measurement:
         """Carry out an order within its limit and measure all of it.
@@ -134,7 +135,6 @@ class Worker:
 
     def _carry_out(self, order: Order, meter: Meter) -> _Found:
         stage, name = order.stage, stage_name(order.stage)
-        deadline_s = order.limit.less(order.grace).ms / 1000
         with meter.on(Purpose.LOAD):
             from trainers.checkpoints import PARTIAL, StageStore
             from trainers.evaluation import run_evaluation  # torch comes with these
@@ -147,11 +147,13 @@ class Worker:
                 store.drop(name + PARTIAL)  # of another worker that was given the stage, too
                 return found
             warm = self._warm = self._warm or self._warm_up(store)
-            lease = Lease(meter, self._clock, lambda: meter.elapsed_s() >= deadline_s)
+            lease = Lease(meter, self._clock, order.limit.ms / 1000, order.grace.ms / 1000)
         if isinstance(stage, EvaluateStage):
             scored = run_evaluation(stage, warm, store, lease)
             return _Found(scored.outcome, scored.scores, facts=scored.facts, error=scored.error)
+        lease.save_s = self._save_s
         trained = run_training(stage, warm, store, lease)
+        self._save_s = lease.save_s
         return _Found(
             trained.outcome,
             n_tokens=trained.n_tokens,
