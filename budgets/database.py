@@ -70,7 +70,16 @@ def connect(url: str | Path, schema: str, use: Use, owner: Owner) -> Database:
         from budgets.sqlite import SqliteFile
 
         return SqliteFile(parsed, use, owner)
-    from budgets.postgres import PostgresSchema
+    if not schema:
+        place = parsed.render_as_string()
+        raise JournalError(f"{place}: keeps many studies: say whose journal is meant (name=…)")
+    try:
+        from budgets.postgres import PostgresSchema
+    except ImportError as error:
+        raise JournalError(
+            f"{parsed.render_as_string()}: needs psycopg ({error}); "
+            "run `pip install 'interlude-scheduler[postgres]'`"
+        ) from error
 
     return PostgresSchema(parsed, schema, use, owner)
 

@@ -54,8 +54,8 @@ class SqlJournal:
         Args:
             url: an SQLite file, as a path or as ``sqlite:///…``, or ``postgresql+psycopg://…``.
             fact_types: frozen dataclasses kept beside the ledger's entries.
-            name: the study. One PostgreSQL database holds many, each in a schema that ``name``
-                chooses; a file holds one, and another's is refused.
+            name: the study. A PostgreSQL database holds many and must be told; a file holds one,
+                and another's is refused.
             writer: whether to claim it for writing.
             now: tells when an entry is written, in UTC.
 
@@ -193,10 +193,8 @@ class SqlJournal:
 
 def _schema(study: str) -> str:
     """The PostgreSQL schema of a study; its names may have 63 bytes."""
-    if not study:
-        return "study"
-    if len(study.encode()) <= 50:
-        return f"study_{study}"
+    if not study or len(study.encode()) <= 50:
+        return study and f"study_{study}"
     return f"study_{study[:30]}_{hashlib.sha256(study.encode()).hexdigest()[:16]}"
 
 

@@ -201,7 +201,7 @@ BUDGET = {"gpu_hours": 1, "devices": DEVICES}
         ({"account": "a" * 81}, "account: String should have at most 80 characters, got 'aaa"),
         ({"account": 7}, "account: Input should be a valid string, got 7"),
         ({"charge": "all"}, "charge: Input should be 'held' or 'allocated', got 'all'"),
-        ({"devices": {"rates": 2}}, "devices.rates: Input should be a valid mapping, got 2"),
+        ({"devices": {"rates": 2}}, "devices.rates: Input should be a valid dictionary, got 2"),
         (
             {"devices": {"rates": {"h200": 0}}},
             "devices.rates.h200: Input should be greater than 0, got 0",

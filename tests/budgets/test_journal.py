@@ -252,6 +252,15 @@ def test_a_place_of_another_kind_is_refused(url):
     assert "secret" not in str(refusal.value)
 
 
+def test_a_missing_driver_library_is_named_with_its_remedy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "budgets.postgres", raising=False)
+    with pytest.raises(
+        JournalError, match=r"needs psycopg .*pip install 'interlude-scheduler\[postgres\]'"
+    ):
+        SqlJournal("postgresql://host/books", name="mine")
+
+
 def test_more_entries_than_a_page_come_back_in_order(path):
     with SqlJournal(path, [Noted], writer=True) as journal:
         journal.append(*(Noted(str(number)) for number in range(2500)))

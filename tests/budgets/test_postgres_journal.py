@@ -81,6 +81,12 @@ def test_studies_of_one_database_do_not_mix(journal, postgres):
     assert texts(postgres) == ["a", "b"]
 
 
+def test_a_database_of_many_studies_wants_the_name_of_one(postgres):
+    for writer in (False, True):
+        with pytest.raises(JournalError, match="keeps many studies: say whose journal is meant"):
+            SqlJournal(postgres, writer=writer)
+
+
 def test_looking_makes_nothing(postgres, beside):
     with pytest.raises(JournalError, match=r"schema study_mine\): holds no journal"):
         SqlJournal(postgres, name="mine")
@@ -135,9 +141,8 @@ def test_a_driver_whose_connection_broke_says_so_and_goes_on_only_if_nobody_took
     journal.append(Noted("d"))
     hang_up_on(beside)
     with SqlJournal(postgres, [Noted], name="mine", writer=True) as newer:
-        for _ in range(2):
-            with pytest.raises(JournalError):
-                journal.append(Noted("from the dead"))
+        with pytest.raises(JournalError):
+            journal.append(Noted("from the dead"))
         with pytest.raises(SecondDriverError):
             journal.append(Noted("from the dead"))
         newer.append(Noted("e"))
@@ -173,7 +178,7 @@ def test_the_servers_absence_is_told_without_the_password():
 
 
 def test_what_the_role_or_the_url_lacks_is_told(postgres, beside):
-    with pytest.raises(JournalError, match="does not exist; .*user, password and database are right"):
+    with pytest.raises(JournalError, match=r"does not exist; .*user, password and database are right"):
         SqlJournal(postgres.replace("/postgres", "/none"), name="mine")
     beside.execute("CREATE ROLE guest LOGIN")
     try:
