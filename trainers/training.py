@@ -49,8 +49,8 @@ TRUNK = "trunk"
 FACTS = "facts.json"
 
 _STATES = 3  # tensors that are saved per parameter: the weight and AdamW's two moments
-_SAVE_BYTES_PER_S = 300e6  # copied, written and hashed: what one busy core and a plain disk give
-_SAVE_MARGIN = 1.5
+_SAVE_BYTES_PER_S = 250e6  # copied, written and hashed, until a save has been timed
+_SAVE_MARGIN = 2.0  # in a branch the trunk is saved as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class Lease:
         clock: times saves.
         limit_s: of the order.
         grace_s: of the order.
-        save_s: what saving a partial state takes, as far as that is known; more than the grace where
-            the model is large or the disk is slow.
+        save_s: what saving a partial state took last, or will by its size, 0 where neither is known;
+            more than the grace where the model is large or the disk is slow.
     """
 
     meter: Meter
@@ -169,11 +169,10 @@ class _Run:
             optimisation=stage.optimisation,
             seed=stage.seed,
         )
-        n_bytes = _STATES * sum(
-            p.numel() * p.element_size() for _, p in self._learner.named_parameters()
-        )
-        n_snapshots = n_legs(stage)  # in a branch the trunk is saved as well
-        self._lease.save_s = max(self._lease.save_s, n_snapshots * n_bytes / _SAVE_BYTES_PER_S)
+        if not self._lease.save_s:
+            weights = (parameter for _, parameter in self._learner.named_parameters())
+            n_bytes = _STATES * sum(weight.numel() * weight.element_size() for weight in weights)
+            self._lease.save_s = n_bytes / _SAVE_BYTES_PER_S
         self._restore()
         self._tokens_at_start = self._progress.n_tokens
 
@@ -241,7 +240,7 @@ class _Run:
             Snapshot.of(self._learner, self._progress).save(folder)
             if self._trunk is not None:
                 self._trunk.save(folder / TRUNK)
-        self._lease.save_s = max(self._lease.save_s, self._lease.clock.now_s() - begun_s)
+        self._lease.save_s = self._lease.clock.now_s() - begun_s
 
     def _write_stage(self, folder: Path) -> None:
         save_encoder(self._encoder, self._warm.tokenizer(self._stage.model), folder)

@@ -95,7 +95,7 @@ class Worker:
         self._clock = clock
         self._warm: WarmCache | None = None
         self._watchdog = Watchdog()
-        self._save_s = 0.0  # the longest so far that saving a partial state took
+        self._save_s = 0.0  # what saving a partial state took last
 
     def run(self, order: Order) -> Measurement:
         """Carry out an order within its limit and measure all of it.
