@@ -21,8 +21,6 @@ system is.
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import os
 import platform
 import shutil
@@ -30,7 +28,6 @@ import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -39,14 +36,10 @@ from safetensors import SafetensorError
 
 from trainers.disk import free_space, is_full
 from trainers.errors import ManifestMismatchError, StoreError
-from trainers.fingerprint import canonical
-from trainers.provenance import environment
+from trainers.manifest import MANIFEST, as_text, make_manifest, read_manifest, verify
 from trainers.stage import Stage, stage_name
 
-MANIFEST = "manifest.json"
 PARTIAL = ".partial"
-_SMALL_BYTES = 1 << 20  # files up to this size are checked by content each time, larger ones by size
-_BLOCK_BYTES = 1 << 20
 
 
 class StageStore:
@@ -87,23 +80,12 @@ class StageStore:
         """
         where = f"{self._root}/{name}/{MANIFEST}"
         try:
-            record: dict[str, Any] = json.loads(self._fs.cat_file(where))
+            return read_manifest(self._fs.cat_file(where), where, name.removesuffix(PARTIAL))
         except FileNotFoundError as missing:
             raise StoreError(
                 f"{self.url} has no stage {name} (no {where}). It was never finished there or has "
                 "been dropped: run the stage that makes it, or name the store that has it."
             ) from missing
-        except ValueError as unreadable:
-            raise ManifestMismatchError(f"{where} is not JSON ({unreadable}). {_REMEDY}") from unreadable
-        if not isinstance(record, dict) or not isinstance(record.get("files"), dict):
-            raise ManifestMismatchError(f"{where} is not the record of a stage. {_REMEDY}")
-        named = _digest_of_config(record.get("config"))
-        if not name.removesuffix(PARTIAL) == record.get("fingerprint") == named:
-            raise ManifestMismatchError(
-                f"{where} describes stage {record.get('fingerprint')!r} with a config that hashes to "
-                f"{named!r}, not {name!r}. {_REMEDY}"
-            )
-        return record
 
     def open(self, name: str, *, thorough: bool = False) -> Path:
         """The stage's folder, on this machine, for reading only.
@@ -119,7 +101,7 @@ class StageStore:
         record = self.manifest(name)
         folder = self._folder(name, record)
         for file, expected in record["files"].items():
-            _verify(folder / file, expected["bytes"], expected["sha256"], thorough=thorough)
+            verify(folder / file, expected["bytes"], expected["sha256"], thorough=thorough)
         return folder
 
     @contextmanager
@@ -148,7 +130,7 @@ class StageStore:
         try:
             with self._told_apart(name):
                 yield scratch
-                record = _manifest(scratch, stage)
+                record = make_manifest(scratch, stage)
                 if self._local and name.endswith(PARTIAL):
                     self._replace_partial(scratch, name, record)
                 elif self._local:
@@ -195,7 +177,7 @@ class StageStore:
         return scratch
 
     def _rename_into_place(self, scratch: Path, name: str, record: Mapping[str, object]) -> None:
-        (scratch / MANIFEST).write_text(_as_text(record))
+        (scratch / MANIFEST).write_text(as_text(record))
         place = Path(self._root) / name
         with self._locked(name):
             if self.has(name):
@@ -207,7 +189,7 @@ class StageStore:
     def _replace_partial(self, scratch: Path, name: str, record: dict[str, Any]) -> None:
         place = Path(self._root) / name
         record["folder"] = uuid.uuid4().hex[:8]
-        (scratch / MANIFEST).write_text(_as_text(record))
+        (scratch / MANIFEST).write_text(as_text(record))
         with self._locked(name):
             place.mkdir(exist_ok=True)
             scratch.rename(place / record["folder"])
@@ -250,7 +232,7 @@ class StageStore:
         if not name.endswith(PARTIAL) and self.has(name):
             self._fs.rm(f"{place}/{record['folder']}", recursive=True)
             return
-        self._fs.pipe_file(f"{place}/{MANIFEST}", _as_text(record).encode())
+        self._fs.pipe_file(f"{place}/{MANIFEST}", as_text(record).encode())
         if older is not None:
             with suppress(FileNotFoundError):  # another worker has replaced it, too
                 self._fs.rm(f"{place}/{older['folder']}", recursive=True)
@@ -299,9 +281,6 @@ class StageStore:
             ) from error
 
 
-_REMEDY = "Drop that folder and run the stage again, or restore it from a copy."
-
-
 def _protocols(fs: Any) -> tuple[str, ...]:  # noqa: ANN401 - fsspec is untyped
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
 
@@ -314,45 +293,3 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _digest_of_config(config: object) -> str:
-    text = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _manifest(folder: Path, stage: Stage) -> dict[str, Any]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        "fingerprint": stage_name(stage),
-        "kind": str(stage.kind),
-        "config": canonical(stage),
-        "files": {
-            path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-            for path in files
-        },
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": environment(),
-    }
-
-
-def _as_text(record: Mapping[str, object]) -> str:
-    return json.dumps(record, indent=1, sort_keys=True)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _verify(path: Path, n_bytes: int, sha256: str, *, thorough: bool) -> None:
-    if not path.is_file():
-        raise ManifestMismatchError(f"{path} is in the manifest and not in the folder. {_REMEDY}")
-    found = path.stat().st_size
-    if found != n_bytes:
-        raise ManifestMismatchError(f"{path} has {found} bytes, {n_bytes} in the manifest. {_REMEDY}")
-    if (thorough or n_bytes <= _SMALL_BYTES) and _sha256(path) != sha256:
-        raise ManifestMismatchError(f"{path} differs from its SHA-256 in the manifest. {_REMEDY}")

@@ -32,7 +32,7 @@ def hang(*_, **__):
 
 def hang_in_a_save():
     """The weights are written, and the disk does not answer when the manifest is."""
-    trainers.checkpoints._manifest = hang
+    trainers.checkpoints.make_manifest = hang
 
 
 def hang_in_training():

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from trainers.checkpoints import MANIFEST, StageStore
+from trainers.checkpoints import StageStore
 from trainers.errors import ManifestMismatchError, StoreError
 from trainers.fingerprint import canonical
+from trainers.manifest import MANIFEST
 from trainers.stage import EvaluateStage, Half, ModelRef, stage_name
 
 STAGE = EvaluateStage(ModelRef("tiny", "1"), None, "xnli", ("sw", "ur"), Half.SEARCH, ())
