@@ -30,13 +30,7 @@ EXAMPLES = {
         "starts": [[0], [2], [], [0], [12]],
     },
     FamilyName.TOKENS: {
-        "tokens": [
-            ["Bob", "sleeps"],
-            ["the", "cat", "is", "red"],
-            ["Ann"],
-            ["Oslo", "is"],
-            ["a", "dog"],
-        ],
+        "tokens": [["Bob", "sleeps"], ["the", "cat", "is", "red"], ["Ann"], ["Oslo", "is"], ["dog"]],
         "tags": [[1, 0], [0, 0, 0, 0], [1], [1, 0], [0]],
     },
     FamilyName.MASKED: {"text": ["the cat sleeps", "a dog runs " * 4, "Bob", "red is blue", "a b c"]},
