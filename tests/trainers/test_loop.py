@@ -235,12 +235,10 @@ def test_a_stage_that_goes_on_after_memory_ran_out_stays_in_halves(monkeypatch, 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("2 GiB"), MemoryError()])
 def test_memory_that_runs_out_in_halves_too_ends_the_leg_and_frees_its_gradients(monkeypatch, error):
-    shape = family(PAIR.family)
-
     def full(self, *_):
         raise error
 
-    monkeypatch.setattr(type(shape), "loss", full)
+    monkeypatch.setattr(type(family(PAIR.family)), "loss", full)
     a_learner, progress = learner(tasks=(PAIR,)), Progress()
     setup = training(tasks=(PAIR,))
     with pytest.raises(InfeasibleError, match=f"memory at step 0 on task {PAIR.name}, with batches in"):
