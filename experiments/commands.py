@@ -81,13 +81,14 @@ def plan(spec_file: str, console: Console, *, as_json: bool) -> None:
 
 def run(spec_file: str, console: Console, *, driver: str, store: str | None) -> None:
     """Begin or resume the study of a spec, then print its answer and where the report lies."""
+    from scheduler.interrupt import Interrupt
     from scheduler.progress import Progress
     from scheduler.run import run_study
     from scheduler.spec import load
 
     spec, text = load(spec_file, store)
     with Progress(console) as progress:
-        run_study(spec, text, driver, progress)
+        run_study(spec, text, driver, progress, Interrupt(console.print))
     _report(Place(run_folder(spec), journal_url(spec)), console)
     url = tracking_url(spec)
     if url is not None:

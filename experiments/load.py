@@ -100,7 +100,7 @@ class Study:
     @property
     def interim(self) -> bool:
         """Whether the study has not ended, so that more may come."""
-        return self.state.ended is None
+        return self.state.ended is None or self.state.stopped
 
     @property
     def unit(self) -> str:

@@ -20,7 +20,7 @@ MAX_TRUNCATED = 6  # attempts that may end at their deadline; each hold is twice
 GRACE = DeviceTime(1_500)  # to stop within one step and save; longest seen in docs/measurements.md
 _GRACE_SHARE = 0.05
 START_UP = DeviceTime(20_000)  # a process, its imports and a model; docs/measurements.md, "start-up"
-_COUNTED = (Outcome.DONE, Outcome.TRUNCATED)
+_COUNTED = (Outcome.DONE, Outcome.TRUNCATED, Outcome.STOPPED)
 _WORK = (Purpose.TRAIN, Purpose.EVALUATE)
 
 

@@ -91,7 +91,7 @@ class Engine:
         Args:
             fresh: whether the device's worker has yet to be started; its hold then covers that.
         """
-        if self.state.ended is not None and not self.state.leases:
+        if self.state.ended is not None and not self.state.stopped and not self.state.leases:
             return Stop(self.state.ended)
         while True:
             for trial in self._running():
@@ -114,6 +114,10 @@ class Engine:
         for trial in self._running():
             self._settle(trial)
 
+    def stop(self, reason: str) -> None:
+        """Write down that the user has stopped the study; it may go on later."""
+        self._book(StudyEnded(reason, stopped=True))
+
     def news(self) -> tuple[object, ...]:
         """Facts taken since the last call, those replayed from the journal included."""
         news, self._news = tuple(self._news), []
@@ -128,12 +132,9 @@ class Engine:
         holds = tuple(self.state.leases)
         for hold in holds:
             started = self.state.leases[hold]
-            lost = Bill({Purpose.LOST: self._account.balance.holds[hold]})
-            self.tell(
-                Measurement(
-                    hold, started.stage, Outcome.LOST, lost, error="the driver ended while it ran"
-                )
-            )
+            bill = Bill({Purpose.LOST: self._account.balance.holds[hold]})
+            why = "the driver ended while it ran"
+            self.tell(Measurement(hold, started.stage, Outcome.ORPHANED, bill, error=why))
         return holds
 
     # -- starting things -----------------------------------------------------------------------

@@ -92,9 +92,14 @@ class StageShared:
 
 @dataclass(frozen=True, slots=True)
 class StudyEnded:
-    """The driver has no more to do, and why. ``run`` may go on later."""
+    """The driver has no more to do, and why.
+
+    Attributes:
+        stopped: by the user, with work left: the same command goes on.
+    """
 
     reason: str
+    stopped: bool = False
 
 
 StudyFact = (

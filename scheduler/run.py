@@ -8,10 +8,11 @@ from typing import Protocol
 from budgets.clock import MonotonicClock
 from budgets.ledger import Balance
 from scheduler.drivers.inline import drive_inline
+from scheduler.interrupt import Interrupt
 from scheduler.places import run_folder, store_url, tracking_url
 from scheduler.spec import StudySpec
 from scheduler.state import StudyState
-from scheduler.study import open_study
+from scheduler.study import Study, open_study
 from trainers.worker import Worker, WorkerSettings
 
 Watch = Callable[[StudyState, Balance], None]
@@ -27,7 +28,7 @@ class Tracker(Protocol):
         """Wait until all is shown."""
 
 
-def run_study(spec: StudySpec, text: str, driver: str, watch: Watch) -> StudyState:
+def run_study(spec: StudySpec, text: str, driver: str, watch: Watch, interrupt: Interrupt) -> StudyState:
     """Begin or resume the study of ``spec`` and drive it until it ends.
 
     Args:
@@ -36,12 +37,14 @@ def run_study(spec: StudySpec, text: str, driver: str, watch: Watch) -> StudySta
         driver: ``ray`` for Ray Tune on this machine or the cluster that RAY_ADDRESS names,
             ``inline`` for one process.
         watch: called after every move.
+        interrupt: the user's Ctrl-C: once to finish what runs and stop, twice to stop now.
 
     Returns:
         The study as it stands at the end.
 
     Raises:
         BudgetError, StudyError, TrainerError: see ``open_study``.
+        KeyboardInterrupt: the user asked twice; the books are true.
     """
     with open_study(spec, text) as study:
         tracker = _tracker(spec)
@@ -53,19 +56,26 @@ def run_study(spec: StudySpec, text: str, driver: str, watch: Watch) -> StudySta
 
         try:
             show()
-            if driver == "inline":
-                worker = Worker(worker_settings(spec), MonotonicClock())
-                devices = spec.budget.devices.per_trial
-                drive_inline(study.engine, worker, MonotonicClock(), show, devices)
-            else:
-                from scheduler.adapters.ray_tune import drive_ray
-
-                drive_ray(study.engine, spec, worker_settings(spec), show)
-            show()
+            _drive(study, driver, show, interrupt)
         finally:
+            show()
             if tracker is not None:
                 tracker.close()
         return study.engine.state
+
+
+def _drive(study: Study, driver: str, show: Callable[[], None], interrupt: Interrupt) -> None:
+    settings = worker_settings(study.spec)
+    if driver == "inline":
+        clock = MonotonicClock()
+        devices = study.spec.budget.devices.per_trial
+        worker = Worker(settings, clock)
+        with interrupt.listening():
+            drive_inline(study.engine, worker, clock, show, interrupt=interrupt, devices=devices)
+        return
+    from scheduler.adapters.ray_tune import drive_ray
+
+    drive_ray(study.engine, study.spec, settings, show, interrupt)
 
 
 def worker_settings(spec: StudySpec) -> WorkerSettings:

@@ -97,6 +97,7 @@ class StudyState:
         saved: device time that shared stages would have cost again.
         finals_open: whether a repetition was proposed since device time was last granted.
         ended: the last reason to stop, None while going on.
+        stopped: whether that was the user's wish, with work left.
     """
 
     begun: StudyBegun | None = None
@@ -109,6 +110,7 @@ class StudyState:
     saved: DeviceTime = ZERO
     finals_open: bool = False
     ended: str | None = None
+    stopped: bool = False
 
     @classmethod
     def of(cls, facts: Iterable[object]) -> StudyState:
@@ -141,8 +143,8 @@ class StudyState:
             case StageShared(trial, stage, saved_ms):
                 self.shared.setdefault(trial, set()).add(stage)
                 self.saved += DeviceTime(saved_ms)
-            case StudyEnded(reason):
-                self.ended = reason
+            case StudyEnded(reason, stopped):
+                self.ended, self.stopped = reason, stopped
             case _:
                 pass  # another ledger entry: the account's business
 

@@ -35,7 +35,7 @@ def _phase(state: StudyState) -> str:
     if state.begun is None:
         return "empty"
     if state.ended is not None:
-        return "ended"
+        return "stopped" if state.stopped else "ended"
     return "finals" if state.finals else "search"
 
 

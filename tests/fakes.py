@@ -32,7 +32,7 @@ from trainers.stage import CellScore, EvaluateStage, Measurement, Order, Outcome
 from trainers.tasks.source import DataIdentity
 from trainers.tasks.spec import Split
 
-QUICKSTART = Path(__file__).resolve().parents[1] / "experiments" / "quickstart.yaml"
+TOY_STUDY = Path(__file__).parent / "scheduler" / "toy_study.yaml"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _SMALL = {
     "intermediate.tasks": ["toy_text", "toy_entailment", "toy_reading", "toy_roles"],
@@ -93,7 +93,7 @@ class KeptJournal(MemoryJournal):
 
 def mapping_of(changes: Mapping[str, object], *, small: bool = True) -> dict[str, Any]:
     """The quick start's YAML, fewer tasks when ``small``, with values at dotted paths replaced."""
-    mapping, _ = read_yaml(QUICKSTART)
+    mapping, _ = read_yaml(TOY_STUDY)
     for path, value in {**(_SMALL if small else {}), **changes}.items():
         *parents, last = path.split(".")
         part: Any = mapping

@@ -199,7 +199,9 @@ class Outcome(StrEnum):
     TRUNCATED = "truncated"  # stopped at its deadline; partial work is saved and continues
     FAILED = "failed"
     INFEASIBLE = "infeasible"  # the recipe cannot be trained on this device: trying again is no use
+    STOPPED = "stopped"  # the user asked; partial work is saved and continues
     LOST = "lost"  # the worker did not come back
+    ORPHANED = "orphaned"  # the driver ended while it ran: how long it was held, nobody knows
 
 
 @dataclass(frozen=True, slots=True)

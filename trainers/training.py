@@ -12,6 +12,7 @@ the trunk. The next attempt goes on from there as if nothing had happened.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,6 +82,7 @@ class Lease:
         clock: times saves.
         limit_s: of the order.
         grace_s: of the order.
+        hurried: whether the user has asked to stop.
         save_s: what saving a partial state took last, or will by its size, 0 where neither is known;
             more than the grace where the model is large or the disk is slow.
     """
@@ -89,10 +91,13 @@ class Lease:
     clock: Clock
     limit_s: float
     grace_s: float
+    hurried: Callable[[], bool]
     save_s: float = 0.0
 
     def over(self) -> bool:
-        """Whether no more time is left than it takes to save."""
+        """Whether no more time is left than it takes to save, or none is wanted."""
+        if self.hurried():
+            return True
         kept_s = max(self.grace_s, _SAVE_MARGIN * self.save_s)
         return self.meter.elapsed_s() >= self.limit_s - kept_s
 

@@ -16,9 +16,9 @@ import math
 import os
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,8 +97,12 @@ class Worker:
         self._watchdog = Watchdog()
         self._save_s = 0.0  # what saving a partial state took last
 
-    def run(self, order: Order) -> Measurement:
+    def run(self, order: Order, hurried: Callable[[], bool] = lambda: False) -> Measurement:
         """Carry out an order within its limit and measure all of it.
+
+        Args:
+            order: what to do.
+            hurried: asked at every step; once true, partial work is saved and the stage STOPPED.
 
         Raises:
             Exception: an error of the program itself, that no stage may cause.
@@ -106,16 +110,23 @@ class Worker:
         meter = Meter(self._clock)
         try:
             with ExitStack() as guarded:
+                if order.limit <= order.grace:  # it came so late that nothing can begin
+                    return self._measured(order, meter, _Found(Outcome.TRUNCATED))
                 if self._settings.watchdog:
                     with meter.on(Purpose.LOAD):
                         guarded.enter_context(self._watchdog.guarding(_end_s(order)))
-                found = self._carry_out(order, meter)
+                found = self._carry_out(order, meter, hurried)
         except Exception as error:
             if not _a_stage_may_cause(error):
                 raise
             found = _Found(Outcome.FAILED, error=_one_line(error, self._settings))
+        if found.outcome is Outcome.TRUNCATED and hurried():
+            found = replace(found, outcome=Outcome.STOPPED)
         if found.outcome in (Outcome.FAILED, Outcome.INFEASIBLE):
             self._forget()
+        return self._measured(order, meter, found)
+
+    def _measured(self, order: Order, meter: Meter, found: _Found) -> Measurement:
         bill = meter.bill()
         return Measurement(
             hold=order.hold,
@@ -133,7 +144,7 @@ class Worker:
             error=found.error,
         )
 
-    def _carry_out(self, order: Order, meter: Meter) -> _Found:
+    def _carry_out(self, order: Order, meter: Meter, hurried: Callable[[], bool]) -> _Found:
         stage, name = order.stage, stage_name(order.stage)
         with meter.on(Purpose.LOAD):
             from trainers.checkpoints import PARTIAL, StageStore
@@ -147,7 +158,7 @@ class Worker:
                 store.drop(name + PARTIAL)  # of another worker that was given the stage, too
                 return found
             warm = self._warm = self._warm or self._warm_up(store)
-            lease = Lease(meter, self._clock, order.limit.ms / 1000, order.grace.ms / 1000)
+            lease = Lease(meter, self._clock, order.limit.ms / 1000, order.grace.ms / 1000, hurried)
         if isinstance(stage, EvaluateStage):
             scored = run_evaluation(stage, warm, store, lease)
             return _Found(scored.outcome, scored.scores, facts=scored.facts, error=scored.error)

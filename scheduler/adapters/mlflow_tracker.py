@@ -62,7 +62,9 @@ _STAGE_STATUS = {
     Outcome.TRUNCATED: "FINISHED",
     Outcome.FAILED: "FAILED",
     Outcome.INFEASIBLE: "FAILED",
+    Outcome.STOPPED: "KILLED",
     Outcome.LOST: "KILLED",
+    Outcome.ORPHANED: "KILLED",
 }
 
 

@@ -18,7 +18,8 @@ from budgets.amount import DeviceTime
 from budgets.clock import Clock, MonotonicClock
 from scheduler.drivers.lease import billed, lost
 from scheduler.engine import Engine, Start, Stop
-from trainers.stage import Measurement, Order, stage_name
+from scheduler.interrupt import REASON, Interrupt
+from trainers.stage import Measurement, Order, Outcome
 
 
 @dataclass(slots=True)
@@ -38,7 +39,9 @@ class Bridge:
         devices: held by each lease.
         leave: puts an order where the worker of a Tune trial finds it.
         kill: ends the worker of a Tune trial.
+        hurry: tells all workers that the user wants to stop.
         show: called after every move.
+        interrupt: the user's Ctrl-C.
         clock: times the leases.
     """
 
@@ -50,7 +53,9 @@ class Bridge:
         devices: int,
         leave: Callable[[str, Order], None],
         kill: Callable[[TuneTrial], None],
+        hurry: Callable[[], None],
         show: Callable[[], None],
+        interrupt: Interrupt,
         clock: Clock | None = None,
     ) -> None:
         self._engine = engine
@@ -58,7 +63,9 @@ class Bridge:
         self._devices = devices
         self._leave = leave
         self._kill = kill
+        self._hurry = hurry
         self._show = show
+        self._interrupt = interrupt
         self._clock = clock or MonotonicClock()
         self._leases: dict[str, _Lease] = {}
         self._trials: dict[str, TuneTrial] = {}
@@ -67,13 +74,16 @@ class Bridge:
         self._new: list[tuple[Start, float]] = []
         self._processes: set[int] = set()
         self._failure: BaseException | None = None
+        self._hurried = False
         self.over = False
 
     # -- leases --------------------------------------------------------------------------------
 
     def _draw(self) -> Start | None:
         """The next order, while a slot is free; None when there is none now."""
-        if self.over or len(self._leases) + len(self._new) >= self._slots:
+        if self.over or self._interrupt.asked():
+            return None
+        if len(self._leases) + len(self._new) >= self._slots:
             return None
         match self._engine.ask(fresh=self._fresh):
             case Start() as start:
@@ -124,6 +134,7 @@ class Bridge:
     def chosen(self) -> TuneTrial | None:
         """A paused trial that has an order, else any that waits for its first."""
         self._end_overdue()
+        self._heed_the_user()
         self._fill()
         granted = (self._trials[i] for i in self._leases if i in self._trials)
         return next((trial for trial in granted if trial.status in _STARTABLE), None)
@@ -155,9 +166,8 @@ class Bridge:
             return
         wall_s = self._clock.now_s() - lease.granted_s
         held = DeviceTime.busy(wall_s=wall_s, devices=self._devices)
-        order = lease.start.order
         error = f"the worker ended: {trial.get_error() or 'no reason given'}"
-        self._tell(lost(order.hold, stage_name(order.stage), held, error.strip().splitlines()[-1]))
+        self._tell(lost(lease.start.order, held, error.strip().splitlines()[-1]))
 
     def _end_overdue(self) -> None:
         """Kill the worker of every lease that is past its hold: the watchdog outside the loop."""
@@ -166,6 +176,32 @@ class Bridge:
             limit_s = lease.start.order.limit.ms / 1000 / self._devices
             if now_s - lease.granted_s > limit_s and tune_id in self._trials:
                 self._kill(self._trials[tune_id])
+
+    def _heed_the_user(self) -> None:
+        """After Ctrl-C: hurry what runs, and end the study when nothing does."""
+        if not self._interrupt.asked() or self.over:
+            return
+        if not self._hurried:
+            self._hurried = True
+            self._hurry()
+        if not self._leases and not self._new:
+            self._engine.stop(REASON)
+            self.over = True
+            self._show()
+
+    def abandon(self) -> None:
+        """End every lease now, charged for what it has held so far: the user asked twice."""
+        granted = [(lease.start, lease.granted_s) for lease in self._leases.values()]
+        for tune_id in self._leases:
+            if tune_id in self._trials:
+                self._kill(self._trials[tune_id])
+        for start, granted_s in (*granted, *self._new):
+            held = DeviceTime.busy(wall_s=self._clock.now_s() - granted_s, devices=self._devices)
+            self._engine.tell(lost(start.order, held, REASON, Outcome.STOPPED))
+        self._leases.clear()
+        self._new.clear()
+        self._engine.stop(REASON)
+        self.over = True
 
     def _tell(self, measurement: Measurement) -> None:
         self._engine.tell(measurement)

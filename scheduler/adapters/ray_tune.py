@@ -31,13 +31,16 @@ from scheduler.places import run_folder
 
 if TYPE_CHECKING:
     from scheduler.engine import Engine
+    from scheduler.interrupt import Interrupt
     from scheduler.spec import StudySpec
     from trainers.stage import Order
     from trainers.worker import WorkerSettings
 
 _NAMESPACE = "interlude"
+_LOOK_S = 0.5
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # csv, json and tensorboard copies of the journal
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own drops the results of what runs
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",  # the default leaves a dead trial its device for 600 s
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -51,10 +54,19 @@ class Desk:
 
     def __init__(self) -> None:
         self._orders: dict[str, tuple[float, Order]] = {}
+        self._hurried = False
 
     def leave(self, tune_id: str, order: Order) -> None:
         """Leave an order; its lease has begun."""
         self._orders[tune_id] = (time.monotonic(), order)
+
+    def hurry(self) -> None:
+        """The user wants to stop."""
+        self._hurried = True
+
+    def hurried(self) -> bool:
+        """Whether the user wants to stop."""
+        return self._hurried
 
     def take(self, tune_id: str) -> tuple[float, Order]:
         """The order for a Tune trial and the seconds since it was left."""
@@ -72,6 +84,8 @@ class StageRunner(tune.Trainable):
 
         self._desk = ray.get_actor(config["desk"], namespace=_NAMESPACE)
         self._devices: int = config["devices"]
+        self._look_s = 0.0
+        self._seen_hurried = False
         settings = WorkerSettings(**{**config["worker"], "watchdog": True})
         self._worker = Worker(settings, MonotonicClock())
 
@@ -85,8 +99,17 @@ class StageRunner(tune.Trainable):
         from scheduler.drivers.lease import granted
 
         waited_s, order = ray.get(self._desk.take.remote(self.trial_id))
-        measurement = self._worker.run(granted(order, devices=self._devices, waited_s=waited_s))
+        order = granted(order, devices=self._devices, waited_s=waited_s)
+        measurement = self._worker.run(order, self._hurried)
         return {"measurement": measurement, "pid": os.getpid()}
+
+    def _hurried(self) -> bool:
+        """Whether the user wants to stop, asked of the desk twice a second at most."""
+        now_s = time.monotonic()
+        if now_s >= self._look_s:
+            self._look_s = now_s + _LOOK_S
+            self._seen_hurried = bool(ray.get(self._desk.hurried.remote()))
+        return self._seen_hurried
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: what a stage made is in the stage store."""
@@ -96,11 +119,16 @@ class StageRunner(tune.Trainable):
 
 
 def drive_ray(
-    engine: Engine, spec: StudySpec, settings: WorkerSettings, show: Callable[[], None]
+    engine: Engine,
+    spec: StudySpec,
+    settings: WorkerSettings,
+    show: Callable[[], None],
+    interrupt: Interrupt,
 ) -> None:
     """Carry out all that ``engine`` decides, on this machine or the cluster RAY_ADDRESS names.
 
     Raises:
+        KeyboardInterrupt: the user asked twice; what ran is charged for what it held.
         StudyError: the cluster does not have the devices that the spec asks for.
     """
     os.environ.update(_QUIET)
@@ -118,7 +146,9 @@ def drive_ray(
             devices=devices.per_trial,
             leave=lambda tune_id, order: ray.get(desk.leave.remote(tune_id, order)),
             kill=_kill,
+            hurry=lambda: ray.get(desk.hurry.remote()),
             show=show,
+            interrupt=interrupt,
         )
         config = {"desk": desk_name, "devices": devices.per_trial, "worker": asdict(settings)}
         kind = "gpu" if devices.kind == "gpu" else "cpu"
@@ -142,7 +172,11 @@ def drive_ray(
             ),
         )
         try:
-            tuner.fit()
+            with interrupt.listening():  # after ray.init, which takes SIGTERM for itself
+                tuner.fit()
+        except KeyboardInterrupt:
+            bridge.abandon()
+            raise
         finally:
             bridge.raise_if_broken()
         ray.kill(desk)

@@ -7,13 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from budgets.amount import DeviceTime
 from budgets.clock import Clock
-from scheduler.drivers.lease import Runner, billed, granted
+from scheduler.drivers.lease import Runner, billed, granted, lost
 from scheduler.engine import Engine, Start, Stop
+from scheduler.interrupt import REASON, Interrupt
+from trainers.stage import Outcome
 
 
 def drive_inline(
-    engine: Engine, runner: Runner, clock: Clock, show: Callable[[], None], devices: int = 1
+    engine: Engine,
+    runner: Runner,
+    clock: Clock,
+    show: Callable[[], None],
+    *,
+    interrupt: Interrupt,
+    devices: int = 1,
 ) -> str:
     """Carry out all that ``engine`` decides, one stage at a time.
 
@@ -22,18 +31,28 @@ def drive_inline(
         runner: carries out orders.
         clock: times the leases from outside.
         show: called after every move.
+        interrupt: the user's Ctrl-C.
         devices: held by each stage.
 
     Returns:
         Why the study ended.
+
+    Raises:
+        KeyboardInterrupt: the user asked twice; the stage that ran is charged for what it held.
     """
     fresh = True
-    while True:
+    while not interrupt.asked():
         match engine.ask(fresh=fresh):
             case Start(order=order):
                 show()
                 granted_s = clock.now_s()
-                measurement = runner.run(granted(order, devices=devices))
+                try:
+                    measurement = runner.run(granted(order, devices=devices), interrupt.asked)
+                except KeyboardInterrupt:
+                    held = DeviceTime.busy(wall_s=clock.now_s() - granted_s, devices=devices)
+                    engine.tell(lost(order, held, REASON, Outcome.STOPPED))
+                    engine.stop(REASON)
+                    raise
                 wall_s = clock.now_s() - granted_s
                 engine.tell(billed(measurement, wall_s=wall_s, devices=devices, fresh=fresh))
                 fresh = False
@@ -43,3 +62,6 @@ def drive_inline(
                 return reason
             case waiting:
                 raise RuntimeError(f"nothing runs, and still the engine says {waiting}")
+    engine.stop(REASON)
+    show()
+    return REASON

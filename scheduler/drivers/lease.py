@@ -7,26 +7,30 @@ worker that had to be started, ``idle`` for one that was warm.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
 from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
-from trainers.stage import Measurement, Order, Outcome
+from trainers.stage import Measurement, Order, Outcome, stage_name
 
 
 class Runner(Protocol):
     """Carries out one order and measures it."""
 
-    def run(self, order: Order) -> Measurement:
-        """The order's outcome. What a stage can cause is an outcome, never an exception."""
+    def run(self, order: Order, hurried: Callable[[], bool]) -> Measurement:
+        """The order's outcome, soon once ``hurried`` is true.
+
+        What a stage can cause is an outcome, never an exception.
+        """
 
 
 def granted(order: Order, *, devices: int, waited_s: float = 0.0) -> Order:
     """``order`` as its worker sees it: in wall time, less what has passed since it was granted."""
     limit_ms = order.limit.ms // devices - round(1000 * waited_s)
     grace_ms = order.grace.ms // devices
-    return replace(order, limit=DeviceTime(max(limit_ms, grace_ms)), grace=DeviceTime(grace_ms))
+    return replace(order, limit=DeviceTime(max(limit_ms, 0)), grace=DeviceTime(grace_ms))
 
 
 def billed(measurement: Measurement, *, wall_s: float, devices: int, fresh: bool) -> Measurement:
@@ -37,6 +41,7 @@ def billed(measurement: Measurement, *, wall_s: float, devices: int, fresh: bool
     return replace(measurement, bill=seen.plus(purpose, held.less(seen.total)))
 
 
-def lost(hold: str, stage: str, held: DeviceTime, error: str) -> Measurement:
-    """The measurement of a lease whose worker did not come back."""
-    return Measurement(hold, stage, Outcome.LOST, Bill({Purpose.LOST: held}), error=error)
+def lost(order: Order, held: DeviceTime, error: str, outcome: Outcome = Outcome.LOST) -> Measurement:
+    """The measurement of a lease that nobody measured: all that was held, as lost."""
+    bill = Bill({Purpose.LOST: held})
+    return Measurement(order.hold, stage_name(order.stage), outcome, bill, error=error)

@@ -185,7 +185,7 @@ def test_a_hundred_problems_still_fit_on_one_screen(tmp_path):
 
 
 def test_a_cap_below_the_control_is_refused_with_the_numbers(tmp_path):
-    path = spec_with(tmp_path, "gpu_hours: 0.09", "gpu_hours: 0.0001")
+    path = spec_with(tmp_path, "gpu_hours: 0.135", "gpu_hours: 0.0001")
     assert "budget.gpu_hours is 0.0001" in refusal("plan", path)
 
 

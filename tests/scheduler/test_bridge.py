@@ -16,6 +16,7 @@ from budgets.errors import JournalError
 from scheduler.adapters.ray_bridge import Bridge
 from scheduler.adapters.ray_hooks import EngineScheduler, EngineSearcher, StopWhenOver
 from scheduler.facts import StageEnded
+from scheduler.interrupt import Interrupt
 from scheduler.trial import TrialState
 from trainers.stage import Measurement, Outcome, stage_name
 
@@ -42,13 +43,16 @@ class Tune:
         self.engine, self.account = engine_on(self.journal, tree, slots)
         self.bench, self.clock = Bench(tree), HandClock()
         self.desk, self.killed, self.trials = {}, [], {}
+        self.hurried, self.interrupt = [], Interrupt()
         self.bridge = Bridge(
             self.engine,
             slots=slots,
             devices=devices,
             leave=self.desk.__setitem__,
             kill=self.killed.append,
+            hurry=lambda: self.hurried.append(1),
             show=lambda: None,
+            interrupt=self.interrupt,
             clock=self.clock,
         )
         self.searcher, self.scheduler = EngineSearcher(self.bridge), EngineScheduler(self.bridge)
@@ -242,3 +246,32 @@ def test_what_tune_snapshots_of_searcher_scheduler_and_stopper_is_no_state(tree)
     for hook in (tune.searcher, tune.scheduler, StopWhenOver(tune.bridge)):
         assert hook.__getstate__() == {"state": "the journal is the state"}
     tune.bridge.raise_if_broken()
+
+
+def test_ctrl_c_hurries_the_workers_once_starts_nothing_and_ends_when_all_are_back(tree):
+    tune = Tune(tree, slots=1)
+    trial = tune.suggest()
+    trial.status = TuneTrial.RUNNING
+    tune.interrupt._on_signal(2, None)
+    tune.scheduler.choose_trial_to_run(None)
+    tune.scheduler.choose_trial_to_run(None)
+    assert tune.hurried == [1]
+    assert not tune.bridge.over
+    tune.finish(trial, 1.0, outcome=Outcome.STOPPED)
+    assert tune.desk == {}
+    tune.scheduler.choose_trial_to_run(None)
+    assert tune.bridge.over
+    assert tune.engine.state.stopped
+    assert tune.account.balance.holds == {}
+
+
+def test_ctrl_c_twice_kills_the_workers_and_charges_what_they_held(tree):
+    tune = Tune(tree, slots=1)
+    trial = tune.suggest()
+    trial.status = TuneTrial.RUNNING
+    tune.clock.forward(3.0)
+    tune.bridge.abandon()
+    assert tune.killed == [trial]
+    assert tune.account.balance.holds == {}
+    assert tune.account.balance.spent == DeviceTime(3_000)
+    assert tune.engine.state.stopped

@@ -6,8 +6,12 @@ import pytest
 from fakes import Bench, HandClock, begun, engine_on, small_tree
 
 from budgets.amount import DeviceTime
+from budgets.bill import Bill, Purpose
 from scheduler.drivers.inline import drive_inline
+from scheduler.engine import Start
 from scheduler.facts import StageEnded
+from scheduler.interrupt import REASON, Interrupt
+from trainers.stage import Measurement, Outcome, stage_name
 
 AMPLE = DeviceTime.from_hours(2)
 
@@ -18,7 +22,7 @@ class TimedBench:
     def __init__(self, tree, clock):
         self.bench, self.clock, self.orders = Bench(tree), clock, []
 
-    def run(self, order):
+    def run(self, order, hurried):
         self.orders.append(order)
         measurement = self.bench.run(order)
         self.clock.forward(measurement.bill.total.ms / 1000 + 0.25)
@@ -30,7 +34,9 @@ def driven(devices=1):
     journal = begun(tree, AMPLE)
     engine, account = engine_on(journal, tree)
     runner = TimedBench(tree, clock)
-    reason = drive_inline(engine, runner, clock, lambda: shown.append(1), devices)
+    reason = drive_inline(
+        engine, runner, clock, lambda: shown.append(1), interrupt=Interrupt(), devices=devices
+    )
     bills = [f.measurement.bill.to_json() for f in journal.facts if isinstance(f, StageEnded)]
     return reason, account.balance, bills, runner, shown
 
@@ -67,4 +73,60 @@ def test_an_engine_that_waits_for_a_lease_that_nobody_runs_is_an_error_not_a_loo
     engine, _ = engine_on(begun(tree, AMPLE), tree)
     engine.ask()
     with pytest.raises(RuntimeError, match="nothing runs, and still the engine says Wait"):
-        drive_inline(engine, TimedBench(tree, clock), clock, lambda: None)
+        drive_inline(engine, TimedBench(tree, clock), clock, lambda: None, interrupt=Interrupt())
+
+
+class StoppedBench(TimedBench):
+    """A bench that the user stops at its third stage, once or twice."""
+
+    def __init__(self, tree, clock, interrupt, *, times):
+        super().__init__(tree, clock)
+        self.interrupt, self.times = interrupt, times
+
+    def run(self, order, hurried):
+        if len(self.orders) == 2:
+            self.clock.forward(4.0)
+            for _ in range(self.times):
+                self.interrupt._on_signal(2, None)
+            assert hurried()
+            self.orders.append(order)
+            bill = Bill({Purpose.TRAIN: DeviceTime(4_000)})
+            return Measurement(order.hold, stage_name(order.stage), Outcome.STOPPED, bill)
+        return super().run(order, hurried)
+
+
+def stopped(times):
+    tree, clock, interrupt = small_tree("halving", 3), HandClock(), Interrupt()
+    journal = begun(tree, AMPLE)
+    engine, account = engine_on(journal, tree)
+    runner = StoppedBench(tree, clock, interrupt, times=times)
+    return (
+        tree,
+        journal,
+        engine,
+        account,
+        lambda: drive_inline(engine, runner, clock, lambda: None, interrupt=interrupt),
+    )
+
+
+def test_stopped_once_the_running_stage_is_saved_and_the_study_goes_on_later():
+    tree, journal, engine, account, drive = stopped(times=1)
+    assert drive() == REASON
+    assert account.balance.holds == {}
+    assert engine.state.stopped
+    again, _ = engine_on(journal, tree)
+    clock = HandClock()
+    reason = drive_inline(again, TimedBench(tree, clock), clock, lambda: None, interrupt=Interrupt())
+    assert reason.startswith("nothing left to try")
+    assert not again.state.stopped
+
+
+def test_stopped_twice_the_running_stage_is_charged_for_what_it_held_and_no_more():
+    tree, journal, _, account, drive = stopped(times=2)
+    with pytest.raises(KeyboardInterrupt):
+        drive()
+    assert account.balance.holds == {}
+    last = [f for f in journal.facts if isinstance(f, StageEnded)][-1].measurement
+    assert (last.outcome, last.bill.to_json()) == (Outcome.STOPPED, {"lost": 4_000})
+    again, _ = engine_on(journal, tree)
+    assert isinstance(again.ask(), Start)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgets.amount import DeviceTime
+from budgets.amount import ZERO, DeviceTime
 from budgets.bill import Bill, Purpose
 from scheduler.drivers.lease import billed, granted, lost
 from trainers.stage import Measurement, Order, Outcome
@@ -43,13 +43,12 @@ def test_a_worker_sees_its_order_in_wall_time_less_what_has_passed():
     assert (seen.limit, seen.grace) == (DeviceTime(3_500), DeviceTime(1_000))
 
 
-def test_an_order_that_waited_too_long_leaves_the_time_to_save():
-    seen = granted(ORDER, devices=1, waited_s=60)
-    assert seen.limit == seen.grace == DeviceTime(2_000)
+def test_an_order_that_waited_too_long_has_no_time_left():
+    assert granted(ORDER, devices=1, waited_s=60).limit == ZERO
 
 
 def test_a_lost_lease_is_all_lost():
-    measurement = lost("h", "s", DeviceTime(5_000), "the worker ended")
+    measurement = lost(ORDER, DeviceTime(5_000), "the worker ended")
     assert measurement.outcome is Outcome.LOST
     assert measurement.bill.to_json() == {"lost": 5_000}
     assert measurement.error == "the worker ended"

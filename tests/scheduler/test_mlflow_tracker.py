@@ -269,7 +269,9 @@ def test_how_a_stage_ended_is_its_status(url, tmp_path):
         Outcome.TRUNCATED: "FINISHED",
         Outcome.FAILED: "FAILED",
         Outcome.INFEASIBLE: "FAILED",
+        Outcome.STOPPED: "KILLED",
         Outcome.LOST: "KILLED",
+        Outcome.ORPHANED: "KILLED",
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from fakes import QUICKSTART, spec_of
+from fakes import TOY_STUDY, spec_of
 
 from budgets.amount import DeviceTime
 from budgets.spec import read_yaml
@@ -13,7 +13,7 @@ from scheduler.errors import CapTooSmallError
 from scheduler.plan import plan_study
 from scheduler.spec import read
 
-STUDY = QUICKSTART.parent / "studies" / "task-count-vs-budget.yaml"
+STUDY = TOY_STUDY.parents[2] / "experiments" / "studies" / "task-count-vs-budget.yaml"
 
 
 def with_hours(hours):

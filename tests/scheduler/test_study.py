@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes import QUICKSTART, Bench, spec_of
+from fakes import TOY_STUDY, Bench, spec_of
 
 from budgets.amount import DeviceTime
 from budgets.errors import SecondDriverError
@@ -17,7 +17,7 @@ from scheduler.spec import read
 from scheduler.study import open_study
 from trainers.errors import MissingDataError
 
-STUDY = QUICKSTART.parent / "studies" / "task-count-vs-budget.yaml"
+STUDY = TOY_STUDY.parents[2] / "experiments" / "studies" / "task-count-vs-budget.yaml"
 
 
 def spec_in(folder, **changes):

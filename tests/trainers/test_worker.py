@@ -13,7 +13,7 @@ import trainers.loop
 from budgets.amount import DeviceTime
 from budgets.bill import Purpose
 from trainers.checkpoints import StageStore
-from trainers.stage import IntermediateStage, Outcome, PretrainStage, TaskShare, stage_name
+from trainers.stage import IntermediateStage, Order, Outcome, PretrainStage, TaskShare, stage_name
 from trainers.training import leg_of
 
 
@@ -121,6 +121,28 @@ def test_a_stage_cut_into_many_leases_equals_one_that_ran_through(bench, place, 
             other.tensors(stage, "trunk/state.safetensors"),
             bench.tensors(stage, "trunk/state.safetensors"),
         )
+
+
+def test_a_stage_that_the_user_stops_saves_its_work_and_goes_on_to_the_same_weights(
+    bench, place, tmp_path
+):
+    stage = bench.target(tokens=3_000)
+    bench.run(stage)
+    other = Bench(place, tmp_path / "other")
+    asked = iter([False] * 6)
+    order = Order("hold", stage, 1, DeviceTime(10**9), GRACE)
+    stopped = other.worker.run(order, lambda: next(asked, True))
+    assert stopped.outcome is Outcome.STOPPED
+    assert stopped.n_tokens > 0
+    rest = other.run(stage, worker=other.new_worker())
+    assert rest.outcome is Outcome.DONE
+    assert_same(other.tensors(stage, "model.safetensors"), bench.tensors(stage, "model.safetensors"))
+
+
+def test_an_order_without_time_left_is_given_back_untouched(bench):
+    order = Order("hold", bench.target(tokens=300), 1, GRACE, GRACE)
+    measurement = bench.worker.run(order)
+    assert (measurement.outcome, measurement.n_tokens) == (Outcome.TRUNCATED, 0)
 
 
 def test_a_stopped_stage_leaves_its_worker_clean_for_the_next(bench):
