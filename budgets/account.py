@@ -13,7 +13,7 @@ account is opened (``budgets/reconcile.py``).
 from __future__ import annotations
 
 from budgets.envelope import Share
-from budgets.errors import HoldError, InsufficientBudgetError, JournalError
+from budgets.errors import CapInUseError, HoldError, InsufficientBudgetError, JournalError
 from budgets.journal import Journal
 from budgets.ledger import Balance, Charged, Entry, Released, Reserved, apply
 from budgets.reconcile import reconcile
@@ -53,6 +53,7 @@ class Account:
         Raises:
             InsufficientBudgetError: a reservation asks for more than is free, in the study's cap or
                 in the envelope. Nothing is written.
+            CapInUseError: more is taken back than is free. Nothing is written.
             HoldError: an entry names a hold that is not open, or opens one twice. Nothing is written.
             JournalError: a book could not be written, or another driver took it over. Open the
                 account again to go on: that tells what was written.
@@ -79,7 +80,7 @@ def _replayed(journal: Journal) -> Balance:
         if isinstance(line.fact, Entry):
             try:
                 balance = apply(balance, line.fact)
-            except (HoldError, InsufficientBudgetError) as refusal:
+            except (CapInUseError, HoldError, InsufficientBudgetError) as refusal:
                 raise JournalError(
                     f"entry {line.seq} ({line.fact}) cannot follow the entries before it: {refusal} "
                     "The journal was changed by hand or written by two programs; restore it from a copy."

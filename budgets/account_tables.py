@@ -31,7 +31,7 @@ from sqlalchemy import (
 from budgets.amount import DeviceTime
 from budgets.append_only import append_only
 from budgets.bill import Purpose
-from budgets.ledger import Charged, Entry, Opened, Released, Reserved
+from budgets.ledger import Charged, Closed, Entry, Opened, Released, Reserved
 from budgets.standing import Standing
 
 FORMAT = 1
@@ -134,7 +134,7 @@ def standing_columns(standing: Standing, left: DeviceTime | None) -> dict[str, i
 def columns_of(entry: Entry) -> dict[str, object]:
     """The columns that say what was booked."""
     match entry:
-        case Opened(amount):
+        case Opened(amount) | Closed(amount):
             hold, purpose, ms = "", "", amount.ms
         case Reserved(hold, amount):
             purpose, ms = "", amount.ms
@@ -155,6 +155,8 @@ def entry_of(kind: str, hold: str, purpose: str, amount_ms: int) -> Entry:
     match kind:
         case "Opened":
             return Opened(amount)
+        case "Closed":
+            return Closed(amount)
         case "Reserved":
             return Reserved(hold, amount)
         case "Charged":

@@ -2,6 +2,7 @@
 
 BudgetError
   + InsufficientBudgetError   the amount asked for is not free
+  + CapInUseError             a cap cannot go below what is spent and held
   + HoldError                 the hold is unknown, taken, or already closed
   + UnknownAccountError       no account of this name was opened
   + SpecError                 a spec file does not describe what it should
@@ -45,6 +46,29 @@ class InsufficientBudgetError(BudgetError):
         super().__init__(
             f"cannot reserve {asked} for {hold!r}: {free} free{where}, holds open: {open_holds}. "
             f"Ask for less, wait for a hold to close, or {more}."
+        )
+
+
+class CapInUseError(BudgetError):
+    """More was to be taken back than is free.
+
+    Attributes:
+        asked: what was to be taken back.
+        cap: all that was granted.
+        spent: the part of it that was charged.
+        held: the part that open holds have left.
+    """
+
+    def __init__(
+        self, *, asked: DeviceTime, cap: DeviceTime, spent: DeviceTime, held: DeviceTime
+    ) -> None:
+        self.asked = asked
+        self.cap = cap
+        self.spent = spent
+        self.held = held
+        super().__init__(
+            f"cannot take {asked} back from a cap of {cap}: {spent} spent and {held} held, together "
+            f"{spent + held}. Take back {cap.less(spent + held)} at most, or wait for a hold to close."
         )
 
 

@@ -2,8 +2,9 @@
 
     cap + overdrawn == free + held + spent            after every entry
 
-A reservation may be refused; a charge may not. Time that was spent is spent: what runs over its
-hold shows up as ``overdrawn`` or as less ``free``, never as a smaller number.
+A reservation may be refused, and so may taking device time back; a charge may not. Time that was
+spent is spent: what runs over its hold shows up as ``overdrawn`` or as less ``free``, never as a
+smaller number.
 """
 
 from __future__ import annotations
@@ -16,12 +17,19 @@ from typing import assert_never
 
 from budgets.amount import ZERO, DeviceTime
 from budgets.bill import Purpose
-from budgets.errors import HoldError, InsufficientBudgetError
+from budgets.errors import CapInUseError, HoldError, InsufficientBudgetError
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """Device time was granted. A second grant raises the cap."""
+
+    amount: DeviceTime
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Device time that nobody had spent or held was taken back: the cap is lower by it."""
 
     amount: DeviceTime
 
@@ -50,7 +58,7 @@ class Released:
     hold: str
 
 
-Entry = Opened | Reserved | Charged | Released
+Entry = Opened | Closed | Reserved | Charged | Released
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Balance:
     """Where the money is.
 
     Attributes:
-        cap: all that was granted.
+        cap: all that was granted, less what was taken back.
         holds: what each open hold has left.
         by_purpose: what was charged, by purpose; a purpose that is absent cost nothing.
     """
@@ -93,11 +101,18 @@ def apply(balance: Balance, entry: Entry) -> Balance:
 
     Raises:
         InsufficientBudgetError: a reservation asks for more than is free.
+        CapInUseError: more is taken back than is free.
         HoldError: the entry names a hold that is not open, or opens one twice.
     """
     match entry:
         case Opened(amount):
             return replace(balance, cap=balance.cap + amount)
+        case Closed(amount):
+            if amount > balance.free:
+                raise CapInUseError(
+                    asked=amount, cap=balance.cap, spent=balance.spent, held=balance.held
+                )
+            return replace(balance, cap=balance.cap.less(amount))
         case Reserved(hold, amount):
             return _reserve(balance, hold, amount)
         case Charged(hold, purpose, amount):

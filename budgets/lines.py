@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from budgets.codec import FactCodec
-from budgets.ledger import Charged, Opened, Released, Reserved
+from budgets.ledger import Charged, Closed, Opened, Released, Reserved
 
-LEDGER = (Opened, Reserved, Charged, Released)
+LEDGER = (Opened, Closed, Reserved, Charged, Released)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from budgets.amount import ZERO, DeviceTime
 from budgets.bill import Purpose
 from budgets.envelope import Share
 from budgets.errors import JournalError
-from budgets.ledger import Charged, Entry, Opened, Released, Reserved
+from budgets.ledger import Charged, Closed, Entry, Opened, Released, Reserved
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ def reconcile(share: Share, journal: Iterable[Entry]) -> tuple[Entry, ...]:
 def _tallies(entries: Iterable[Entry]) -> dict[str, _Tally]:
     tallies: dict[str, _Tally] = {}
     for entry in entries:
-        if isinstance(entry, Opened):
+        if isinstance(entry, Opened | Closed):
             continue
         tally = tallies.setdefault(entry.hold, _Tally())
         match entry:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from budgets.amount import ZERO, DeviceTime
-from budgets.errors import HoldError, InsufficientBudgetError
-from budgets.ledger import Charged, Entry, Opened, Released, Reserved
+from budgets.errors import CapInUseError, HoldError, InsufficientBudgetError
+from budgets.ledger import Charged, Closed, Entry, Opened, Released, Reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Standing:
     """Where an account stands.
 
     Attributes:
-        cap: all that was granted.
+        cap: all that was granted, less what was taken back.
         spent: all that was charged.
         held: all that open holds have left.
         open_holds: how many are open.
@@ -54,11 +54,17 @@ def after(
 
     Raises:
         InsufficientBudgetError: a reservation asks for more than is free.
+        CapInUseError: more is taken back than is free.
         HoldError: the entry names a hold that is not open, or opens one twice.
     """
     match entry:
         case Opened(amount):
             return replace(standing, cap=standing.cap + amount), None
+        case Closed(amount):
+            if amount > standing.free:
+                spent, held = standing.spent, standing.held
+                raise CapInUseError(asked=amount, cap=standing.cap, spent=spent, held=held)
+            return replace(standing, cap=standing.cap.less(amount)), None
         case Reserved(hold, amount):
             if left is not None:
                 raise HoldError(

@@ -12,7 +12,7 @@ from sqlalchemy import Row
 from budgets import account_tables as tables
 from budgets.amount import DeviceTime
 from budgets.database import RESTORE
-from budgets.errors import HoldError, InsufficientBudgetError, JournalError
+from budgets.errors import CapInUseError, HoldError, InsufficientBudgetError, JournalError
 from budgets.ledger import Entry
 from budgets.standing import Standing, after
 
@@ -51,7 +51,7 @@ def checked(rows: Iterable[Row[Any]], *, account: str, place: str) -> Iterator[E
             entry = tables.entry_of(row.kind, row.hold, row.purpose, row.amount_ms)
             standing, left[key] = after(standing, left.get(key), entry, account=account)
             _same(row, seq, standing)
-        except (TypeError, ValueError, HoldError, InsufficientBudgetError) as error:
+        except (TypeError, ValueError, CapInUseError, HoldError, InsufficientBudgetError) as error:
             raise JournalError(
                 f"{place}: entry {row.seq} of account {account!r} ({row.kind} {row.hold!r} by "
                 f"{row.study!r}) cannot follow those before it: {error}; {RESTORE}"

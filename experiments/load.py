@@ -16,26 +16,15 @@ from pathlib import Path
 from budgets.amount import ZERO, DeviceTime
 from budgets.bill import Purpose
 from budgets.journal import Journal, Line, SqlJournal
-from budgets.ledger import Balance, Charged, Entry, Opened, Released, Reserved, apply
+from budgets.ledger import Balance, Charged, Entry, apply
 from budgets.spec import parse
 from scheduler.errors import NoRunError
-from scheduler.facts import (
-    StageEnded,
-    StageShared,
-    StageStarted,
-    StudyBegun,
-    StudyEnded,
-    TrialMoved,
-    TrialProposed,
-)
+from scheduler.facts import STUDY_FACTS, StageStarted, StudyBegun
 from scheduler.spec import StudySpec
 from scheduler.state import StudyState
 from trainers.stage import EvaluateStage, Half, Stage
 
-FACT_TYPES: tuple[type, ...] = (
-    *(Opened, Reserved, Charged, Released),
-    *(StudyBegun, TrialProposed, TrialMoved, StageStarted, StageEnded, StageShared, StudyEnded),
-)
+FACT_TYPES: tuple[type, ...] = STUDY_FACTS
 
 
 @dataclass(frozen=True, slots=True)

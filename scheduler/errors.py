@@ -4,7 +4,7 @@ InterludeSchedulerError
   + MoveError          a trial cannot go from one state to the other
   + StudyError         a study cannot begin or go on: the message says what was asked and what to do
       + SpecChangedError   the spec differs from the one the run was begun with
-      + CapTooSmallError   the cap cannot pay for the control
+      + CapTooSmallError   the cap cannot pay for the control, or for what is spent and held
       + NoRunError         there is no run at the place named
 """
 
@@ -28,7 +28,7 @@ class SpecChangedError(StudyError):
 
 
 class CapTooSmallError(StudyError):
-    """The cap cannot pay for the control."""
+    """The cap cannot pay for the control, or for what is spent and held."""
 
 
 class NoRunError(StudyError):

@@ -24,8 +24,14 @@ if TYPE_CHECKING:
 
 _RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the process of a submitted job
 _SQLITE = "sqlite:///"
-_CAP = "budget.gpu_hours"
-_MAY_CHANGE = ("store", "journal", "tracking", "data.path", "question", _CAP)  # places and words
+_MAY_CHANGE = (
+    "store",
+    "journal",
+    "tracking",
+    "data.path",
+    "question",
+    "budget.gpu_hours",
+)  # places and words
 
 
 def store_url(spec: StudySpec) -> str:
@@ -77,7 +83,8 @@ def _inside(url: str, folder: Path) -> str:
 def changed(begun: Mapping[str, object], spec: StudySpec) -> list[str]:
     """What in ``spec`` differs from the spec a run was begun with and would change its meaning.
 
-    Places may move, words may be mended, and the cap may be raised.
+    Places may move and words may be mended. The cap may change too: the ledger has the last word on
+    how far down (``budgets.ledger.Closed``).
 
     Args:
         begun: the spec as ``StudyBegun`` holds it.
@@ -86,17 +93,12 @@ def changed(begun: Mapping[str, object], spec: StudySpec) -> list[str]:
     Returns:
         One line per key: dotted path, old and new value. Empty when the run may go on.
     """
-    begun, now = _completed(begun, spec), spec.model_dump(mode="json")
-    old, new = unchanging(begun), unchanging(now)
-    lines = [
+    old, new = unchanging(_completed(begun, spec)), unchanging(spec.model_dump(mode="json"))
+    return [
         f"{path}: was {_shown(old.get(path))}, is {_shown(new.get(path))}"
         for path in dict.fromkeys([*old, *new])
         if old.get(path) != new.get(path)
     ]
-    before, after = (_hours(dict(_flat(spec_json)).get(_CAP)) for spec_json in (begun, now))
-    if after < before:
-        lines.append(f"{_CAP}: was {before:g}, is {after:g}; it may only be raised")
-    return lines
 
 
 def _completed(begun: Mapping[str, object], spec: StudySpec) -> Mapping[str, object]:
@@ -114,10 +116,6 @@ def unchanging(spec_json: Mapping[str, object]) -> dict[str, object]:
 
 def _may_change(path: str) -> bool:
     return any(path == free or path.startswith(f"{free}.") for free in _MAY_CHANGE)
-
-
-def _hours(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _shown(value: object) -> str:

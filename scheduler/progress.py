@@ -19,7 +19,7 @@ from rich.text import Text
 from budgets.amount import DeviceTime
 from budgets.bill import Purpose
 from budgets.journal import Line
-from budgets.ledger import Balance, Charged, Entry, Opened, Released, Reserved, apply
+from budgets.ledger import Balance, Charged, Closed, Entry, Opened, Released, Reserved, apply
 from scheduler.facts import StudyBegun
 from scheduler.state import StudyState
 from scheduler.trial import Trial, TrialState
@@ -189,7 +189,7 @@ def ledger_rows(lines: Iterable[Line]) -> Iterator[dict[str, object]]:
             "entry": type(entry).__name__,
         }
         match entry:
-            case Opened(amount):
+            case Opened(amount) | Closed(amount):
                 row |= {"ms": amount.ms}
             case Reserved(hold, amount):
                 row |= {"hold": hold, "ms": amount.ms}

@@ -5,6 +5,7 @@ Opening a run that was begun replays its journal, closes what a killed driver le
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from budgets.account import Account
 from budgets.amount import DeviceTime
 from budgets.forecast import Forecast
 from budgets.journal import Journal, MemoryJournal, SqlJournal
-from budgets.ledger import Opened
+from budgets.ledger import Closed, Opened
 from scheduler.climb import Climb
 from scheduler.engine import Engine
 from scheduler.errors import CapTooSmallError, SpecChangedError, StudyError
@@ -70,7 +71,7 @@ def open_study(spec: StudySpec, text: str) -> Iterator[Study]:
     Raises:
         SecondDriverError: another driver runs it now.
         SpecChangedError: the run was begun with another spec.
-        CapTooSmallError: the cap cannot pay for the control.
+        CapTooSmallError: the cap cannot pay for the control, or not for what is spent and held.
         MissingDataError: data is not there, or on the hub and not pinned.
         StudyError: the run folder cannot be written.
     """
@@ -122,7 +123,7 @@ def _sampler(spec: StudySpec) -> Sampler:
 
 
 def _begin(spec: StudySpec, text: str, tree: StageTree, account: Account) -> None:
-    cap = DeviceTime.from_hours(spec.budget.gpu_hours)
+    cap = spec.budget.cap
     least = least_cap(spec, tree)
     if cap < least:
         raise CapTooSmallError(
@@ -148,11 +149,20 @@ def _go_on(spec: StudySpec, begun: StudyBegun, account: Account) -> None:
             f"{run_folder(spec)} was begun with another spec:\n  "
             + "\n  ".join(differences)
             + "\nA run answers one question. Put the old values back to go on, or give the new spec "
-            "another 'name'. (Only budget.gpu_hours may be raised.)"
+            "another 'name'. (Only budget.gpu_hours may change.)"
         )
-    cap = DeviceTime.from_hours(spec.budget.gpu_hours)
-    if cap > account.balance.cap:
-        account.book(Opened(cap.less(account.balance.cap)))
+    cap, balance = spec.budget.cap, account.balance
+    if cap > balance.cap:
+        account.book(Opened(cap.less(balance.cap)))
+    elif cap < balance.cap:
+        used = balance.spent + balance.held
+        if cap < used:
+            raise CapTooSmallError(
+                f"budget.gpu_hours is {spec.budget.gpu_hours:g} ({cap}), lowered from {balance.cap}; "
+                f"this run has spent {balance.spent} and holds {balance.held}, together {used}. The "
+                f"cap can go down to that and no further: write at least {math.ceil(used.hours * 1e4) / 1e4:g}."
+            )
+        account.book(Closed(balance.cap.less(cap)))
 
 
 def _writable(folder: Path) -> None:

@@ -12,7 +12,7 @@ from budgets.account import Account
 from budgets.amount import DeviceTime
 from budgets.bill import Purpose
 from budgets.journal import SqlJournal
-from budgets.ledger import Charged, Opened, Released, Reserved
+from budgets.ledger import Charged, Closed, Opened, Released, Reserved
 
 CASES = sorted((Path(__file__).parents[1] / "journals").glob("*.txt"))
 MS = {"h": 3_600_000, "min": 60_000, "s": 1000, "ms": 1}
@@ -26,6 +26,8 @@ def entry(words):
     match words:
         case ["open", *time]:
             return Opened(amount(*time))
+        case ["close", *time]:
+            return Closed(amount(*time))
         case ["reserve", hold, *time]:
             return Reserved(hold, amount(*time))
         case ["charge", hold, purpose, *time]:

@@ -9,8 +9,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from budgets.amount import ZERO, DeviceTime
 from budgets.bill import Purpose
-from budgets.errors import HoldError, InsufficientBudgetError
-from budgets.ledger import Balance, Charged, Opened, Released, Reserved, apply, replay
+from budgets.errors import CapInUseError, HoldError, InsufficientBudgetError
+from budgets.ledger import Balance, Charged, Closed, Opened, Released, Reserved, apply, replay
 
 amounts = st.integers(0, 10_000).map(DeviceTime)
 
@@ -34,6 +34,18 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(amount=amounts)
     def open(self, amount):
         self.book(Opened(amount))
+
+    @rule(amount=amounts)
+    def close(self, amount):
+        before = self.balance
+        if amount > before.free:
+            with pytest.raises(CapInUseError) as refusal:
+                self.book(Closed(amount))
+            assert (refusal.value.spent, refusal.value.held) == (before.spent, before.held)
+            return
+        self.book(Closed(amount))
+        assert before.free == self.balance.free + amount
+        assert not self.balance.overdrawn or amount == ZERO
 
     @rule(target=holds, amount=amounts)
     def reserve(self, amount):
@@ -95,6 +107,17 @@ def test_a_refusal_says_the_numbers_and_what_to_do():
     assert str(refusal.value) == (
         "cannot reserve 1.0000 device-hours for 'b': 0.5000 device-hours free, holds open: 1. "
         "Ask for less, wait for a hold to close, or raise 'budget.gpu_hours' in the spec."
+    )
+
+
+def test_a_cap_that_is_in_use_says_by_what_and_how_far_it_can_go_down():
+    balance = replay([Opened(DeviceTime(3_600_000)), Reserved("a", DeviceTime(1_800_000))])
+    with pytest.raises(CapInUseError) as refusal:
+        apply(balance, Closed(DeviceTime(2_700_000)))
+    assert str(refusal.value) == (
+        "cannot take 0.7500 device-hours back from a cap of 1.0000 device-hours: 0.0000 device-hours "
+        "spent and 0.5000 device-hours held, together 0.5000 device-hours. Take back 0.5000 "
+        "device-hours at most, or wait for a hold to close."
     )
 
 

@@ -89,16 +89,6 @@ def test_a_raised_cap_is_granted_and_the_study_goes_on(tmp_path):
         assert len(study.engine.state.searched) > n_trials
 
 
-def test_a_lowered_cap_is_refused(tmp_path):
-    with open_study(spec_in(tmp_path, budget__gpu_hours=0.5), ""):
-        pass
-    with (
-        pytest.raises(SpecChangedError, match=r"was 0\.5, is 0\.1; it may only be raised"),
-        open_study(spec_in(tmp_path, budget__gpu_hours=0.1), ""),
-    ):
-        pass
-
-
 def test_a_cap_too_small_is_refused_and_a_larger_one_begins_in_the_same_place(tmp_path):
     with (
         pytest.raises(CapTooSmallError, match=r"budget\.gpu_hours is 0\.001"),
