@@ -7,9 +7,10 @@ listed at once. ``scheduler/places.py`` says where a study keeps its things.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -191,7 +192,8 @@ class StudySpec(SpecModel):
         question: what the study answers, in words.
         seed: of every random choice.
         store: a directory or any fsspec URL.
-        journal: database, ``sqlite:////folder/journal.db``; in the run folder without it.
+        journal: database, ``sqlite:////folder/journal.db`` or ``postgresql+psycopg://…``; in the run
+            folder without it.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
@@ -255,10 +257,33 @@ def read(mapping: dict[str, object], source: str) -> StudySpec:
     Raises:
         SpecError: it does not describe a study; lists every problem.
     """
-    spec = parse(StudySpec, mapping, source)
+    try:
+        spec = parse(StudySpec, mapping, source)
+    except SpecError as error:
+        raise SpecError([*error.problems, *_despite(mapping, error, source)], source) from error
     if problems := problems_of(spec):
         raise SpecError(problems, source)
     return spec
+
+
+def _despite(mapping: dict[str, object], error: SpecError, source: str) -> list[str]:
+    """Problems of meaning in what is left once the keys that cannot be read are taken out."""
+    rest: dict[str, Any] = copy.deepcopy(mapping)
+    for path in (line.split(":", 1)[0].split(".") for line in error.problems):
+        _take_out(rest, path)
+    try:
+        return problems_of(parse(StudySpec, rest, source))
+    except SpecError:
+        return []  # a key that is needed was among them
+
+
+def _take_out(part: dict[str, Any], path: list[str]) -> None:
+    """Remove the key at ``path``, a whole list where one of its items is meant."""
+    first, *rest = path
+    if rest and isinstance(part.get(first), dict):
+        _take_out(part[first], rest)
+    else:
+        part.pop(first, None)
 
 
 def json_schema() -> dict[str, object]:

@@ -198,6 +198,20 @@ def test_every_problem_is_listed_at_once(mapping):
     assert "journal" in starts
 
 
+def test_wrong_keys_and_wrong_meanings_are_listed_together(toy):
+    toy["sed"] = 13
+    put(toy, "budget.gpu_hours", -1)
+    put(toy, "intermediate.rungs", ["2 apples", "4K"])
+    put(toy, "target.tasks", ["toy_pos", "toy_poss"])
+    put(toy, "search.sampler", "tea")
+    paths = [line.split(":")[0] for line in problems(toy)]
+    assert {"sed", "budget.gpu_hours", "intermediate.rungs.0", "search.sampler"} <= set(paths)
+    assert "target.tasks.1" not in paths  # what is left without rungs is no spec to judge
+    put(toy, "intermediate.rungs", ["2K", "4K"])
+    put(toy, "budget.gpu_hours", 1.0)
+    assert {"sed", "search.sampler", "target.tasks.1"} <= {p.split(":")[0] for p in problems(toy)}
+
+
 def test_a_toy_model_needs_pretraining(toy):
     del toy["pretrain"]
     assert problems(toy) == [
