@@ -15,9 +15,11 @@ its snapshots remember is disposable: the journal is the truth, and a killed dri
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -150,27 +152,7 @@ def drive_ray(
             show=show,
             interrupt=interrupt,
         )
-        config = {"desk": desk_name, "devices": devices.per_trial, "worker": asdict(settings)}
-        kind = "gpu" if devices.kind == "gpu" else "cpu"
-        tuner = tune.Tuner(
-            tune.with_resources(StageRunner, {"cpu": 1, kind: devices.per_trial}),
-            param_space=config,
-            tune_config=tune.TuneConfig(
-                search_alg=EngineSearcher(bridge),
-                scheduler=EngineScheduler(bridge),
-                num_samples=-1,
-                reuse_actors=True,
-                trial_dirname_creator=_trial_folder,
-            ),
-            run_config=tune.RunConfig(
-                name=f"{int(time.time())}-{os.getpid()}",
-                storage_path=str(run_folder(spec) / "tune"),
-                stop=StopWhenOver(bridge),
-                failure_config=tune.FailureConfig(max_failures=0),
-                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-                verbose=0,
-            ),
-        )
+        tuner = _tuner(spec, settings, desk_name, bridge)
         try:
             with interrupt.listening():  # after ray.init, which takes SIGTERM for itself
                 tuner.fit()
@@ -181,8 +163,38 @@ def drive_ray(
             bridge.raise_if_broken()
         ray.kill(desk)
     finally:
+        shutil.rmtree(_tune_folder(spec), ignore_errors=True)  # the journal has all of it
         if started_here:
             ray.shutdown()
+
+
+def _tuner(spec: StudySpec, settings: WorkerSettings, desk_name: str, bridge: Bridge) -> tune.Tuner:
+    """Tune, with every decision left to the bridge."""
+    devices = spec.budget.devices
+    kind = "gpu" if devices.kind == "gpu" else "cpu"
+    return tune.Tuner(
+        tune.with_resources(StageRunner, {"cpu": 1, kind: devices.per_trial}),
+        param_space={"desk": desk_name, "devices": devices.per_trial, "worker": asdict(settings)},
+        tune_config=tune.TuneConfig(
+            search_alg=EngineSearcher(bridge),
+            scheduler=EngineScheduler(bridge),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_dirname_creator=_trial_folder,
+        ),
+        run_config=tune.RunConfig(
+            name=f"{int(time.time())}-{os.getpid()}",
+            storage_path=str(_tune_folder(spec)),
+            stop=StopWhenOver(bridge),
+            failure_config=tune.FailureConfig(max_failures=0),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            verbose=0,
+        ),
+    )
+
+
+def _tune_folder(spec: StudySpec) -> Path:
+    return run_folder(spec) / "tune"
 
 
 def _connect(spec: StudySpec) -> bool:

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,18 @@ def head(tmp_path):
     subprocess.run([ray, "stop", "--force"], env=env, capture_output=True, check=False, timeout=60)
 
 
+def _submitted(words, *, env, cwd):
+    """The finished submission; a head that has just started may have no agent for jobs yet."""
+    for _ in range(30):
+        done = subprocess.run(
+            words, env=env, cwd=cwd, capture_output=True, text=True, check=False, timeout=400
+        )
+        if "No available agent to submit job" not in done.stderr:
+            break
+        time.sleep(1)
+    return done
+
+
 def test_a_submitted_job_runs_the_study_and_keeps_its_books_in_the_absolute_store(head, tmp_path):
     ray, address, env = head
     code = tmp_path / "code"
@@ -57,7 +70,7 @@ def test_a_submitted_job_runs_the_study_and_keeps_its_books_in_the_absolute_stor
     write_spec(code, trials=1, store="runs")
     store = tmp_path / "kept"
 
-    done = subprocess.run(
+    done = _submitted(
         [
             ray,
             "job",
@@ -76,10 +89,6 @@ def test_a_submitted_job_runs_the_study_and_keeps_its_books_in_the_absolute_stor
             str(store),
         ],
         env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=400,
         cwd=tmp_path,
     )
 
