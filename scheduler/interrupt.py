@@ -1,7 +1,8 @@
 """Ctrl-C, counted.
 
 Once: nothing new starts, what runs saves its partial work and stops, the books are closed. Twice: what
-runs is ended now, and charged for what it held. Either way the same command goes on later.
+runs is ended now, and charged for what it held. Either way the same command goes on later. A move that
+is being written down is written to its end first, so that the journal and the driver agree on it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ class Interrupt:
     def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
         self._asked = threading.Event()
         self._say = say
+        self._n_blocks = 0
+        self._waits = False
 
     def asked(self) -> bool:
         """True after the first Ctrl-C."""
@@ -41,8 +44,27 @@ class Interrupt:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Let a second Ctrl-C wait for the end of the block, where a third does not.
+
+        Raises:
+            KeyboardInterrupt: one came meanwhile.
+        """
+        self._n_blocks += 1
+        try:
+            yield
+        finally:
+            self._n_blocks -= 1
+            if self._waits and not self._n_blocks:
+                self._waits = False
+                raise KeyboardInterrupt
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._asked.is_set():
-            raise KeyboardInterrupt
+            if not self._n_blocks or self._waits:
+                raise KeyboardInterrupt
+            self._waits = True
+            return
         self._asked.set()
         self._say("stopping: what runs saves its work first; once more to stop now")

@@ -21,6 +21,9 @@ from scheduler.engine import Engine, Start, Stop
 from scheduler.interrupt import REASON, Interrupt
 from trainers.stage import Measurement, Order, Outcome
 
+# Of the grace, for the driver to see before the hold ends that the worker has; a watchdog bites sooner.
+_NOTICE_SHARE = 0.05
+
 
 @dataclass(slots=True)
 class _Lease:
@@ -28,6 +31,11 @@ class _Lease:
 
     start: Start
     granted_s: float
+
+    def held(self, now_s: float, devices: int) -> DeviceTime:
+        """What was held until now; its hold at most, at whose end the watchdog frees the device."""
+        wall = DeviceTime.busy(wall_s=now_s - self.granted_s, devices=devices)
+        return min(wall, self.start.order.limit)
 
 
 class Bridge:
@@ -145,8 +153,8 @@ class Bridge:
         fresh = result["pid"] not in self._processes
         self._processes.add(result["pid"])
         lease = self._leases.pop(trial.trial_id)
-        wall_s = self._clock.now_s() - lease.granted_s
-        self._tell(billed(measurement, wall_s=wall_s, devices=self._devices, fresh=fresh))
+        held = lease.held(self._clock.now_s(), self._devices)
+        self._tell(billed(measurement, held=held, devices=self._devices, fresh=fresh))
         ours = self._ours[trial.trial_id]
         while (start := self._draw()) is not None:
             self._dispatch(start)
@@ -164,17 +172,17 @@ class Bridge:
         self._processes.clear()  # which of them died is not said; the next leases may be fresh
         if lease is None:
             return
-        wall_s = self._clock.now_s() - lease.granted_s
-        held = DeviceTime.busy(wall_s=wall_s, devices=self._devices)
+        held = lease.held(self._clock.now_s(), self._devices)
         error = f"the worker ended: {trial.get_error() or 'no reason given'}"
         self._tell(lost(lease.start.order, held, error.strip().splitlines()[-1]))
 
     def _end_overdue(self) -> None:
-        """Kill the worker of every lease that is past its hold: the watchdog outside the loop."""
+        """Kill the worker of every lease whose hold is about to end, where no watchdog has."""
         now_s = self._clock.now_s()
         for tune_id, lease in self._leases.items():
-            limit_s = lease.start.order.limit.ms / 1000 / self._devices
-            if now_s - lease.granted_s > limit_s and tune_id in self._trials:
+            order = lease.start.order
+            end_s = order.limit.less(order.grace.scaled(_NOTICE_SHARE)).ms / 1000 / self._devices
+            if now_s - lease.granted_s > end_s and tune_id in self._trials:
                 self._kill(self._trials[tune_id])
 
     def _heed_the_user(self) -> None:
@@ -191,13 +199,12 @@ class Bridge:
 
     def abandon(self) -> None:
         """End every lease now, charged for what it has held so far: the user asked twice."""
-        granted = [(lease.start, lease.granted_s) for lease in self._leases.values()]
         for tune_id in self._leases:
             if tune_id in self._trials:
                 self._kill(self._trials[tune_id])
-        for start, granted_s in (*granted, *self._new):
-            held = DeviceTime.busy(wall_s=self._clock.now_s() - granted_s, devices=self._devices)
-            self._engine.tell(lost(start.order, held, REASON, Outcome.STOPPED))
+        for lease in (*self._leases.values(), *(_Lease(*new) for new in self._new)):
+            held = lease.held(self._clock.now_s(), self._devices)
+            self._engine.tell(lost(lease.start.order, held, REASON, Outcome.STOPPED))
         self._leases.clear()
         self._new.clear()
         self._engine.stop(REASON)
@@ -217,7 +224,8 @@ class Bridge:
     def guarded(self, hook: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401
         """What ``hook`` answers; what breaks in it is remembered and ends the experiment."""
         try:
-            return hook(*arguments)
+            with self._interrupt.held_back():
+                return hook(*arguments)
         except BaseException as failure:
             self._failure = self._failure or failure
             self.over = True

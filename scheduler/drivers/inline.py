@@ -53,8 +53,9 @@ def drive_inline(
                     engine.tell(lost(order, held, REASON, Outcome.STOPPED))
                     engine.stop(REASON)
                     raise
-                wall_s = clock.now_s() - granted_s
-                engine.tell(billed(measurement, wall_s=wall_s, devices=devices, fresh=fresh))
+                held = DeviceTime.busy(wall_s=clock.now_s() - granted_s, devices=devices)
+                with interrupt.held_back():
+                    engine.tell(billed(measurement, held=held, devices=devices, fresh=fresh))
                 fresh = False
                 show()
             case Stop(reason):

@@ -33,9 +33,8 @@ def granted(order: Order, *, devices: int, waited_s: float = 0.0) -> Order:
     return replace(order, limit=DeviceTime(max(limit_ms, 0)), grace=DeviceTime(grace_ms))
 
 
-def billed(measurement: Measurement, *, wall_s: float, devices: int, fresh: bool) -> Measurement:
+def billed(measurement: Measurement, *, held: DeviceTime, devices: int, fresh: bool) -> Measurement:
     """``measurement`` with its bill, in wall time until now, completed to all that was held."""
-    held = DeviceTime.busy(wall_s=wall_s, devices=devices)
     seen = Bill({p: DeviceTime(amount.ms * devices) for p, amount in measurement.bill.items()})
     purpose = Purpose.LOAD if fresh else Purpose.IDLE
     return replace(measurement, bill=seen.plus(purpose, held.less(seen.total)))

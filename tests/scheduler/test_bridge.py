@@ -192,6 +192,36 @@ def test_a_worker_that_dies_twice_over_is_charged_once(tree):
     assert tune.bills() == [{"lost": 1000}]
 
 
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_lease_is_charged_at_most_its_hold_however_late_the_driver_notices(tree, comes_back):
+    tune = Tune(tree)
+    trial = tune.suggest()
+    limit = tune.desk[trial.trial_id].limit
+    if comes_back:
+        tune.finish(trial, limit.ms / 1000 + 60)
+    else:
+        tune.clock.forward(limit.ms / 1000 + 60)
+        tune.scheduler.on_trial_error(None, trial)
+    assert sum(tune.bills()[0].values()) == limit.ms
+
+
+def test_a_second_ctrl_c_waits_until_a_move_is_written_down(tree, monkeypatch):
+    tune = Tune(tree)
+    append = tune.journal.append
+
+    def interrupted(*facts):
+        tune.interrupt._on_signal(2, None)
+        append(*facts)
+
+    monkeypatch.setattr(tune.journal, "append", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tune.suggest()
+    monkeypatch.undo()
+    tune.bridge.abandon()
+    assert tune.account.balance.holds == {}
+    assert engine_on(tune.journal, tree)[0].recover() == ()
+
+
 def test_a_lease_past_its_hold_is_killed_and_one_within_it_is_not(tree):
     tune = Tune(tree)
     trial = tune.suggest()

@@ -19,12 +19,12 @@ def measured(bill=BILL):
 
 
 def test_the_rest_of_a_warm_lease_is_idle():
-    bill = billed(measured(), wall_s=1.25, devices=1, fresh=False).bill
+    bill = billed(measured(), held=DeviceTime(1250), devices=1, fresh=False).bill
     assert bill.to_json() == {"load": 100, "train": 900, "idle": 250}
 
 
 def test_the_rest_of_a_fresh_workers_lease_is_load():
-    bill = billed(measured(), wall_s=1.25, devices=1, fresh=True).bill
+    bill = billed(measured(), held=DeviceTime(1250), devices=1, fresh=True).bill
     assert bill.to_json() == {"load": 350, "train": 900}
 
 
@@ -33,8 +33,8 @@ def test_the_rest_of_a_fresh_workers_lease_is_load():
 )
 def test_a_lease_costs_what_it_was_held_and_never_less_than_the_worker_saw(wall_s, devices, fresh, ms):
     seen = Bill({Purpose.TRAIN: DeviceTime(ms)})
-    total = billed(measured(seen), wall_s=wall_s, devices=devices, fresh=fresh).bill.total
     held = DeviceTime.busy(wall_s=wall_s, devices=devices)
+    total = billed(measured(seen), held=held, devices=devices, fresh=fresh).bill.total
     assert total == max(held, DeviceTime(ms * devices))
 
 
