@@ -12,6 +12,7 @@ account is opened (``budgets/reconcile.py``).
 
 from __future__ import annotations
 
+from budgets.amount import DeviceTime
 from budgets.envelope import Share
 from budgets.errors import CapInUseError, HoldError, InsufficientBudgetError, JournalError
 from budgets.journal import Journal
@@ -44,6 +45,20 @@ class Account:
     def balance(self) -> Balance:
         """The balance after everything booked so far."""
         return self._balance
+
+    @property
+    def free(self) -> DeviceTime:
+        """What can be reserved now, in the study's cap and in the account it draws on."""
+        if self._envelope is None:
+            return self._balance.free
+        return min(self._balance.free, self._envelope.envelope.standing.free)
+
+    @property
+    def narrower(self) -> str:
+        """The account that has less free than the study's own cap, empty when there is none."""
+        if self._envelope is None or self.free == self._balance.free:
+            return ""
+        return self._envelope.envelope.name
 
     def book(self, *facts: object) -> None:
         """Write facts down, all or none; ledger entries among them move the balance.

@@ -30,6 +30,7 @@ from budgets.core_yaml import read_yaml
 from budgets.errors import SpecError
 
 __all__ = [
+    "ACCOUNT_NAME",
     "BudgetSpec",
     "Count",
     "DeviceSpec",
@@ -81,6 +82,8 @@ class SpecModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+
+ACCOUNT_NAME = r"^[a-z0-9][a-z0-9-]{0,79}$"
 
 Rate = Annotated[Number, Field(gt=0, le=10)]
 DeviceKind = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
@@ -136,7 +139,7 @@ class BudgetSpec(SpecModel):
     gpu_hours: Annotated[Number, Field(gt=0)]
     devices: DeviceSpec
     final_share: Annotated[Number, Field(ge=0, lt=1)] = 0.25
-    account: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)] | None = None
+    account: Annotated[str, Field(pattern=ACCOUNT_NAME)] | None = None
     charge: Literal["held", "allocated"] = "held"
 
     @property

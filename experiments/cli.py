@@ -1,4 +1,4 @@
-"""The command line: five verbs, and the dry one comes first.
+"""The command line: five verbs for a study, and the dry one comes first.
 
     interlude plan   SPEC      what it would cost; runs nothing
     interlude run    SPEC      run, or resume what was begun
@@ -6,6 +6,7 @@
     interlude ledger RUN       every entry
     interlude report RUN       the answer, tables and figures, from records only
     interlude schema           JSON Schema of the spec, for editors
+    interlude account …        open or show an account that several studies draw on
 
 RUN is a run's folder or its spec file. No training knob is a flag: it is in the YAML, so it is in
 the record. A refusal prints one screen and exits with 2; ``--debug`` shows where it came from.
@@ -13,13 +14,16 @@ the record. A refusal prints one screen and exits with 2; ``--debug`` shows wher
 
 from __future__ import annotations
 
+import math
+import re
 import sys
 
 import click
 from rich.console import Console
 
 from budgets.errors import BudgetError
-from experiments import commands
+from budgets.spec import ACCOUNT_NAME
+from experiments import accounts, commands
 from scheduler.errors import InterludeSchedulerError
 from trainers.errors import TrainerError
 
@@ -114,3 +118,50 @@ def report(run: str, as_json: bool) -> None:
 def schema() -> None:
     """Print the JSON Schema of the budget spec."""
     commands.schema()
+
+
+@main.group()
+def account() -> None:
+    """Accounts that several studies draw on, beside their own caps (budget.account)."""
+
+
+def _account_name(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    if re.match(ACCOUNT_NAME, name) is None:
+        raise click.BadParameter(f"{name!r} is no account name; write small letters, digits and '-'")
+    return name
+
+
+def _hours(context: click.Context, parameter: click.Parameter, hours: float) -> float:
+    if not (math.isfinite(hours) and hours > 0):
+        raise click.BadParameter(f"{hours:g} is no number of hours above 0")
+    return hours
+
+
+_name = click.argument("name", callback=_account_name)
+_accounts = click.option(
+    "--store",
+    metavar="DIR",
+    default="runs",
+    show_default=True,
+    help="The studies' store, or the PostgreSQL URL of their journals.",
+)
+
+
+@account.command("open")
+@_name
+@click.option(
+    "--gpu-hours", type=float, required=True, callback=_hours, help="Granted; on top, once it is open."
+)
+@_accounts
+def open_(name: str, gpu_hours: float, store: str) -> None:
+    """Grant account NAME hours that studies may draw on."""
+    accounts.open_account(name, gpu_hours, store, _screen())
+
+
+@account.command()
+@_name
+@_json
+@_accounts
+def show(name: str, as_json: bool, store: str) -> None:
+    """Show what account NAME has left, and what each study holds and was charged."""
+    accounts.show_account(name, store, _screen(), as_json=as_json)

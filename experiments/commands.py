@@ -19,16 +19,18 @@ from scheduler.places import journal_url, run_folder, store_url, tracking_url
 if TYPE_CHECKING:
     from budgets.journal import SqlJournal
     from budgets.ledger import Balance
+    from scheduler.spec import StudySpec
     from scheduler.state import StudyState
 
 _SPECS = (".yaml", ".yml")
 
 
 class Place(NamedTuple):
-    """A run: its folder and the database of its journal."""
+    """A run: its folder, the database of its journal, and the study's name where it is known."""
 
     folder: Path
     journal: str
+    study: str = ""
 
 
 def place_of(run: str) -> Place:
@@ -42,8 +44,7 @@ def place_of(run: str) -> Place:
     if path.suffix in _SPECS and path.is_file():
         from scheduler.spec import load
 
-        spec, _ = load(path)
-        return Place(run_folder(spec), journal_url(spec))
+        return _place(load(path)[0])
     if path.is_dir() and (path / "journal.db").is_file():
         return Place(path.absolute(), f"sqlite:///{path.absolute() / 'journal.db'}")
     state = "is not there" if not path.exists() else "holds no journal.db"
@@ -52,12 +53,17 @@ def place_of(run: str) -> Place:
     raise NoRunError(f"{run} is no run: it {state}. Name a run's folder or its spec file. {hint}")
 
 
+def _place(spec: StudySpec) -> Place:
+    return Place(run_folder(spec), journal_url(spec), spec.name)
+
+
 @contextmanager
 def _journal(run: str) -> Iterator[SqlJournal]:
     from budgets.journal import SqlJournal
     from scheduler.facts import STUDY_FACTS
 
-    with SqlJournal(place_of(run).journal, STUDY_FACTS) as journal:
+    place = place_of(run)
+    with SqlJournal(place.journal, STUDY_FACTS, name=place.study) as journal:
         yield journal
 
 
@@ -89,7 +95,7 @@ def run(spec_file: str, console: Console, *, driver: str, store: str | None) -> 
     spec, text = load(spec_file, store)
     with Progress(console) as progress:
         run_study(spec, text, driver, progress, Interrupt(console.print))
-    _report(Place(run_folder(spec), journal_url(spec)), console)
+    _report(_place(spec), console)
     url = tracking_url(spec)
     if url is not None:
         from scheduler.adapters.mlflow_tracker import MlflowView
@@ -132,7 +138,7 @@ def report(run_name: str, console: Console, *, as_json: bool) -> None:
     if as_json:
         from experiments.report import report_json
 
-        _print_json(report_json(place.folder, place.journal))
+        _print_json(report_json(*place))
     else:
         _report(place, console)
 
@@ -148,7 +154,7 @@ def _report(place: Place, console: Console) -> None:
     """Write the report; print the answer in its own words and the path."""
     from experiments.report import write_report
 
-    path = write_report(place.folder, place.journal)
+    path = write_report(*place)
     answer = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["answer"]
     for sentence in answer["sentences"]:
         console.print(sentence, markup=False, highlight=False)

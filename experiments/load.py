@@ -15,7 +15,7 @@ from pathlib import Path
 
 from budgets.amount import ZERO, DeviceTime
 from budgets.bill import Purpose
-from budgets.journal import Journal, Line, SqlJournal
+from budgets.journal import Line, SqlJournal
 from budgets.ledger import Balance, Charged, Entry, apply
 from budgets.spec import parse
 from scheduler.errors import NoRunError
@@ -97,12 +97,13 @@ class Study:
         return "GPU-hours" if self.spec.budget.devices.kind == "gpu" else "CPU slot-hours"
 
 
-def open_study(run_folder: Path, journal_url: str | None = None) -> Study:
+def open_study(run_folder: Path, journal_url: str | None = None, name: str = "") -> Study:
     """The records of the run in ``run_folder``.
 
     Args:
         run_folder: ``<store>/<study>``.
         journal_url: database of the journal; ``journal.db`` in the folder without it.
+        name: of the study; a PostgreSQL database holds many.
 
     Raises:
         NoRunError: there is no journal, or nothing began in it.
@@ -112,8 +113,8 @@ def open_study(run_folder: Path, journal_url: str | None = None) -> Study:
         if not database.is_file():
             raise NoRunError(f"no run in {run_folder}: {database} does not exist. Name a run's folder")
         journal_url = f"sqlite:///{database.absolute()}"
-    journal: Journal = SqlJournal(journal_url, FACT_TYPES, writer=False)
-    return study_of(journal.lines(), local_store=run_folder.absolute().parent)
+    with SqlJournal(journal_url, FACT_TYPES, name=name) as journal:
+        return study_of(journal.lines(), local_store=run_folder.absolute().parent)
 
 
 def study_of(lines: Iterable[Line], local_store: Path) -> Study:

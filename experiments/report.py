@@ -7,38 +7,42 @@ import os
 from pathlib import Path
 
 
-def report_json(run_folder: Path | str, journal_url: str | None = None) -> dict[str, object]:
+def report_json(
+    run_folder: Path | str, journal_url: str | None = None, name: str = ""
+) -> dict[str, object]:
     """All that the report says, as plain JSON.
 
     Args:
         run_folder: ``<store>/<study>``.
         journal_url: database of the journal; ``journal.db`` in the folder without it.
+        name: of the study; a PostgreSQL database holds many.
 
     Raises:
         NoRunError: there is no run there.
     """
-    return _report(Path(run_folder), journal_url)[0]
+    return _report(Path(run_folder), journal_url, name)[0]
 
 
-def write_report(run_folder: Path | str, journal_url: str | None = None) -> Path:
+def write_report(run_folder: Path | str, journal_url: str | None = None, name: str = "") -> Path:
     """Write ``report.html`` and ``report.json`` into the run's folder; the HTML's path.
 
     Args:
         run_folder: ``<store>/<study>``.
         journal_url: database of the journal; ``journal.db`` in the folder without it.
+        name: of the study; a PostgreSQL database holds many.
 
     Raises:
         NoRunError: there is no run there.
     """
     folder = Path(run_folder)
-    summary, html = _report(folder, journal_url, page=True)
+    summary, html = _report(folder, journal_url, name, page=True)
     _write(folder / "report.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     _write(folder / "report.html", html)
     return folder / "report.html"
 
 
 def _report(
-    folder: Path, journal_url: str | None, *, page: bool = False
+    folder: Path, journal_url: str | None, name: str, *, page: bool = False
 ) -> tuple[dict[str, object], str]:
     from experiments.answer import answer_of
     from experiments.load import open_study
@@ -46,7 +50,7 @@ def _report(
     from experiments.trials import standings
     from trainers.stage import Half
 
-    study = open_study(folder, journal_url)
+    study = open_study(folder, journal_url, name)
     found = standings(study, Half.SEARCH)
     answer = answer_of(study)
     summary = summarise(study, answer, found, standings(study, Half.REPORT))

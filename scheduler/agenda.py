@@ -8,6 +8,7 @@ part of the cap pays for all of it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from budgets.amount import DeviceTime
 from scheduler.climb import Climb
@@ -21,6 +22,14 @@ from scheduler.space import Sampler
 from scheduler.state import StudyState
 from scheduler.tree import StageTree
 from scheduler.trial import Recipe, Role, Trial, TrialState
+
+
+class Ending(NamedTuple):
+    """Why a study has nothing more to begin, and whether that may pass: others' holds do."""
+
+    reason: str
+    for_now: bool = False
+
 
 Beginning = tuple[TrialProposed | TrialMoved, ...]
 
@@ -161,22 +170,29 @@ class Agenda:
             Standing(t, self._climb.path_cost_ms(t) if counts_cost else {}) for t in self._state.searched
         ]
 
-    def why_over(self, spent: DeviceTime, cap: DeviceTime) -> str:
-        """Why nothing can begin any more, in one sentence."""
+    def why_over(self, spent: DeviceTime, cap: DeviceTime) -> Ending:
+        """Why nothing can begin any more."""
         money = f"{spent} of {cap} spent"
         control = self._state.control
         if control is not None and _unjudged(control):
-            return f"the control could not be judged ({self._state.reasons[control.name]}); {money}"
-        if next_final(self._spec, self._state) is None:
+            why = self._state.reasons[control.name]
+            return Ending(f"the control could not be judged ({why}); {money}")
+        climbing = any(t.state is TrialState.RUNNING for t in self._state.trials.values())
+        if next_final(self._spec, self._state) is None and not climbing:
             seeds = f"all {self._spec.final.max_seeds} seeds (final.max_seeds)"
             if self._all_allowed():
                 mixes = f"all {self._n_sampled()} mixes that search.max_trials allows"
-                return f"nothing left to try: {mixes} and {seeds}; {money}"
+                return Ending(f"nothing left to try: {mixes} and {seeds}; {money}")
             if self._exhausted or self._proposed_mix() is None:
                 mixes = f"every mix the sampler finds ({self._n_sampled()})"
-                return f"nothing left to try: {mixes} and {seeds}; {money}"
-            return f"finalists have {seeds}; {money}"
-        return f"cap reached: {self._purse.refusal or 'nothing more is affordable'}; {money}"
+                return Ending(f"nothing left to try: {mixes} and {seeds}; {money}")
+            return Ending(f"finalists have {seeds}; {money}")
+        refusal = self._purse.refusal or "nothing more is affordable"
+        if self._purse.account:
+            return Ending(
+                f"account {self._purse.account!r} has too little free: {refusal}; {money}", True
+            )
+        return Ending(f"cap reached: {refusal}; {money}")
 
 
 def _unjudged(control: Trial) -> bool:

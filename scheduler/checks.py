@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from scheduler.places import POSTGRESQL
 from trainers.errors import ModelError, TaskError, nearest
 from trainers.models import entry
 from trainers.tasks.catalog import TASKS, benchmark_tasks
@@ -179,8 +180,11 @@ def _places(spec: StudySpec) -> Iterator[str]:
             f"journal: a store at {spec.store} cannot hold a database; name one on a local disk that "
             "outlives the run, for instance sqlite:////data/study/journal.db"
         )
-    if spec.journal is not None and not spec.journal.startswith("sqlite:///"):
-        yield f"journal: {spec.journal!r} is no SQLite file; write sqlite:////folder/journal.db"
+    if spec.journal is not None and not spec.journal.startswith(("sqlite:///", POSTGRESQL)):
+        yield (
+            f"journal: {spec.journal!r} is no journal; write sqlite:////folder/journal.db or "
+            f"{POSTGRESQL}user@host/database"
+        )
     tracking = spec.tracking.mlflow
     if tracking is not None and "://" not in tracking:
         yield f"tracking.mlflow: {tracking!r} is no URL; write sqlite:///mlflow.db, a server, or null"

@@ -102,9 +102,9 @@ class Engine:
         if self.state.leases:
             return Wait()
         balance = self._account.balance
-        reason = self._agenda.why_over(balance.spent, balance.cap)
-        self._book(StudyEnded(reason))
-        return Stop(reason)
+        ending = self._agenda.why_over(balance.spent, balance.cap)
+        self._book(StudyEnded(ending.reason, stopped=ending.for_now))
+        return Stop(ending.reason)
 
     def tell(self, measurement: Measurement) -> None:
         """Book what a lease cost, close its hold, learn its scores, move its trial."""
@@ -150,8 +150,8 @@ class Engine:
         try:
             self._book(Reserved(hold, terms.limit), started)
         except InsufficientBudgetError as refusal:
-            self._purse.refusal = str(refusal)
-            if not self.state.leases:
+            self._purse.refusal, self._purse.account = str(refusal), refusal.account
+            if not self.state.leases and not refusal.account:
                 self._book(
                     TrialMoved(trial.name, TrialState.UNAFFORDABLE, trial.rung, None, str(refusal))
                 )

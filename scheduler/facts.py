@@ -95,7 +95,8 @@ class StudyEnded:
     """The driver has no more to do, and why.
 
     Attributes:
-        stopped: by the user, with work left: the same command goes on.
+        stopped: with work left, by the user or since an account that others draw on has too little
+            free: the same command goes on.
     """
 
     reason: str

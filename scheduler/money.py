@@ -1,6 +1,6 @@
 """The money questions of a study: what the search may still take, and what the finals may.
 
-    free           = cap - spent - held
+    free           = cap - spent - held, or less where an account shared with others has less
     uncommitted    = free - what the trials that climb already will still take
     search's part  = uncommitted - kept for finals
     kept           = at most final_share * cap, and no more than all repetitions are forecast at
@@ -29,6 +29,7 @@ class Purse:
 
     Attributes:
         refusal: the last thing that was not affordable, in words.
+        account: the shared account that refused it, empty when it was the study's own cap.
     """
 
     def __init__(self, spec: StudySpec, account: Account, state: StudyState, climb: Climb) -> None:
@@ -38,6 +39,7 @@ class Purse:
         self._climb = climb
         self._repetitions: tuple[tuple[Path, ...], tuple[Path, ...]] = _repetitions(spec)
         self.refusal = ""
+        self.account = ""
 
     def pays_search(self, paths: Iterable[Path], *, fresh: bool) -> bool:
         """Whether the search's part pays for all that these paths still need."""
@@ -61,13 +63,15 @@ class Purse:
 
     def _pays(self, what: str, cost: DeviceTime, there: DeviceTime) -> bool:
         if cost > there:
-            self.refusal = f"{what} needs {cost}, its part of what is free is {there}"
+            self.account = self._account.narrower
+            where = f" in account {self.account!r}" if self.account else ""
+            self.refusal = f"{what} needs {cost}, its part of what is free{where} is {there}"
             return False
         return True
 
     def _uncommitted(self, *, fresh: bool) -> DeviceTime:
         start_up = START_UP if fresh else ZERO
-        return self._account.balance.free.less(self._committed() + start_up)
+        return self._account.free.less(self._committed() + start_up)
 
     def _committed(self) -> DeviceTime:
         """What the trials that climb already will still take, beside the open holds."""

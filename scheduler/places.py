@@ -1,6 +1,7 @@
 """Where a study keeps its things, and what of its spec may change once it has begun.
 
     <store>/<name>/journal.db     the truth (or where ``journal:`` says)
+    <store>/accounts.db           accounts that studies share (or the journals' PostgreSQL database)
     <store>/stages/               checkpoints by fingerprint, shared by the studies of a store
     <store>/mlflow.db             the view, when ``tracking.mlflow`` is a relative SQLite path
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray in the process of a submitted job
 _SQLITE = "sqlite:///"
+POSTGRESQL = "postgresql+psycopg://"
 _MAY_CHANGE = (
     "store",
     "journal",
@@ -63,6 +65,21 @@ def journal_url(spec: StudySpec) -> str:
     if spec.journal is None:
         return f"{_SQLITE}{run_folder(spec) / 'journal.db'}"
     return _inside(spec.journal, run_folder(spec))
+
+
+def accounts_url(spec: StudySpec) -> str:
+    """The database of the accounts that the study may draw on."""
+    if spec.journal is not None and spec.journal.startswith(POSTGRESQL):
+        return spec.journal
+    return accounts_in(str(run_folder(spec).parent))
+
+
+def accounts_in(place: str) -> str:
+    """The database of accounts of a store, or the PostgreSQL database that ``place`` is."""
+    if place.startswith(POSTGRESQL):
+        return place
+    store = Path("runs") if "://" in place else Path(place).expanduser()
+    return f"{_SQLITE}{store.absolute() / 'accounts.db'}"
 
 
 def tracking_url(spec: StudySpec) -> str | None:

@@ -97,7 +97,7 @@ class StudyState:
         saved: device time that shared stages would have cost again.
         finals_open: whether a repetition was proposed since device time was last granted.
         ended: the last reason to stop, None while going on.
-        stopped: whether that was the user's wish, with work left.
+        stopped: whether work is left that the same command goes on with.
     """
 
     begun: StudyBegun | None = None

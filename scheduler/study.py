@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from budgets.account import Account
 from budgets.amount import DeviceTime
+from budgets.envelope import Envelope, Share
 from budgets.forecast import Forecast
 from budgets.journal import Journal, MemoryJournal, SqlJournal
 from budgets.ledger import Closed, Opened
@@ -22,7 +23,7 @@ from scheduler.errors import CapTooSmallError, SpecChangedError, StudyError
 from scheduler.facts import STUDY_FACTS, StudyBegun
 from scheduler.mix import Mix
 from scheduler.needs import check_there, unpinned_repos
-from scheduler.places import changed, journal_url, run_folder
+from scheduler.places import accounts_url, changed, journal_url, run_folder
 from scheduler.policies import policy
 from scheduler.space import MixSpace, RandomSampler, Sampler
 from scheduler.spec import StudySpec
@@ -74,14 +75,16 @@ def open_study(spec: StudySpec, text: str) -> Iterator[Study]:
         CapTooSmallError: the cap cannot pay for the control, or not for what is spent and held.
         MissingDataError: data is not there, or on the hub and not pinned.
         StudyError: the run folder cannot be written.
+        UnknownAccountError: the account that it draws on was not opened.
     """
     tree = tree_of(spec)
     if repos := unpinned_repos(spec):
         raise MissingDataError(f"{spec.name} cannot begin: {refusal(*repos)}", file=repos[0])
     _writable(run_folder(spec))
-    journal = SqlJournal(journal_url(spec), STUDY_FACTS, writer=True)
-    try:
-        account = Account(journal)
+    with ExitStack() as opened:
+        place = journal_url(spec)
+        journal = opened.enter_context(SqlJournal(place, STUDY_FACTS, name=spec.name, writer=True))
+        account = Account(journal, envelope=_share(spec, journal, opened))
         state = StudyState.of(account.facts())
         if state.begun is None:
             _begin(spec, text, tree, account)
@@ -90,8 +93,14 @@ def open_study(spec: StudySpec, text: str) -> Iterator[Study]:
         engine = engine_of(spec, tree, account, _sampler(spec))
         engine.recover()
         yield Study(spec, journal, account, engine, tree)
-    finally:
-        journal.close()
+
+
+def _share(spec: StudySpec, journal: SqlJournal, opened: ExitStack) -> Share | None:
+    """The study's share of the account it draws on, None when it has but its own cap."""
+    if spec.budget.account is None:
+        return None
+    envelope = opened.enter_context(Envelope(accounts_url(spec), spec.budget.account))
+    return envelope.share(spec.name, journal.identity)
 
 
 def simulated(spec: StudySpec, tree: StageTree) -> Study:
@@ -157,10 +166,11 @@ def _go_on(spec: StudySpec, begun: StudyBegun, account: Account) -> None:
     elif cap < balance.cap:
         used = balance.spent + balance.held
         if cap < used:
+            least = math.ceil(used.hours * 1e4) / 1e4
             raise CapTooSmallError(
                 f"budget.gpu_hours is {spec.budget.gpu_hours:g} ({cap}), lowered from {balance.cap}; "
                 f"this run has spent {balance.spent} and holds {balance.held}, together {used}. The "
-                f"cap can go down to that and no further: write at least {math.ceil(used.hours * 1e4) / 1e4:g}."
+                f"cap can go down to that and no further: write at least {least:g}."
             )
         account.book(Closed(balance.cap.less(cap)))
 

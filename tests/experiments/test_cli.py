@@ -10,7 +10,7 @@ from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
 from budgets.journal import SqlJournal
 from budgets.ledger import Charged, Opened, Released, Reserved
-from experiments.cli import main
+from experiments.cli import account, main
 from scheduler.facts import (
     STUDY_FACTS,
     StageEnded,
@@ -95,7 +95,38 @@ def test_the_verbs_and_their_options_are_these():
         "ledger": ["--json", "run"],
         "report": ["--json", "run"],
         "schema": [],
+        "account": [],
     }
+
+
+def test_an_account_is_opened_raised_and_shown(tmp_path):
+    words = {
+        name: sorted(option for param in command.params for option in param.opts)
+        for name, command in account.commands.items()
+    }
+    assert words == {"open": ["--gpu-hours", "--store", "name"], "show": ["--json", "--store", "name"]}
+    for total in ("1.0000", "1.5000"):
+        done = call("account", "open", "lab", "--gpu-hours", float(total) % 1 or 1, "--store", tmp_path)
+        assert done.exit_code == 0, done.stderr
+        assert done.stdout.startswith(f"account lab: {total} device-hours granted")
+    shown = json.loads(call("account", "show", "lab", "--json", "--store", tmp_path).stdout)
+    assert (shown["cap_ms"], shown["studies"]) == (5_400_000, {})
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("open", "Lab 1", "--gpu-hours", "1"), "'Lab 1' is no account name"),
+        (("open", "lab", "--gpu-hours", "nan"), "nan is no number of hours above 0"),
+        (("open", "lab", "--gpu-hours", "-1"), "-1 is no number of hours above 0"),
+        (("show", "lab"), "Open one with `interlude account open lab --gpu-hours N"),
+    ],
+)
+def test_an_account_that_makes_no_sense_is_refused(tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    done = call("account", *words)
+    assert done.exit_code == 2
+    assert said in done.stderr
 
 
 def test_a_plan_is_a_forecast_within_the_cap():

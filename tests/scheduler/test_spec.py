@@ -149,7 +149,7 @@ def test_languages_by_list_keep_their_order(mapping):
         ("pretrain", {"tokens": "1M"}, "pretrain: 'xlm-roberta-large' is pretrained already"),
         ("data.path", "/mirror", "data.path: only a mirror has one, the source is 'hub'"),
         ("store", "s3://bucket/runs", "journal: a store at s3://bucket/runs cannot hold a database"),
-        ("journal", "postgresql://db/x", "journal: 'postgresql://db/x' is no SQLite file"),
+        ("journal", "postgresql://db/x", "journal: 'postgresql://db/x' is no journal; write"),
         ("tracking.mlflow", "mlruns", "tracking.mlflow: 'mlruns' is no URL"),
         ("tracking.mlflow", "file:///tmp/mlruns", "tracking.mlflow: MLflow refuses file stores"),
     ],
