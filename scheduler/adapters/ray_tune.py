@@ -207,7 +207,13 @@ def _connect(spec: StudySpec) -> bool:
         return True
     devices = spec.budget.devices
     cpus = max(devices.count, os.cpu_count() or 1)
-    ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray.init(
+        address="local",  # else a head that somebody started on this machine would be joined unasked
+        num_cpus=cpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="error",
+    )
     return True
 
 
