@@ -1,17 +1,21 @@
 # demo: set up and run the main job · test: set up and pass the tests · check: format, lint, types, imports
+# soak: a thousand schedules of faults (INTERLUDE_FAULT_SCHEDULES=n for another number)
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check format clean
+.PHONY: demo test soak check format clean
 
 demo: $(READY)
 	$(BIN)/interlude run experiments/quickstart.yaml
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+soak: $(READY)
+	INTERLUDE_FAULT_SCHEDULES=$${INTERLUDE_FAULT_SCHEDULES:-1000} $(BIN)/python -m pytest tests/faults/test_faults.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .
