@@ -50,6 +50,16 @@ class Bill:
             }
         )
 
+    def scaled(self, factor: float) -> Bill:
+        """``factor`` times this bill: its total is the total's, rounded up, not a sum of roundings."""
+        amounts: dict[Purpose, DeviceTime] = {}
+        so_far = priced = DeviceTime(0)
+        for purpose, amount in self.items():
+            so_far += amount
+            amounts[purpose] = so_far.scaled(factor).less(priced)
+            priced += amounts[purpose]
+        return Bill(amounts)
+
     def to_json(self) -> dict[str, int]:
         """Milliseconds by purpose."""
         return {str(purpose): amount.ms for purpose, amount in self.items()}

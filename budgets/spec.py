@@ -83,7 +83,7 @@ class SpecModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-ACCOUNT_NAME = r"^[a-z0-9][a-z0-9-]{0,79}$"
+ACCOUNT_NAME = r"^[a-z0-9][a-z0-9-]*$"
 
 Rate = Annotated[Number, Field(gt=0, le=10)]
 DeviceKind = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
@@ -116,6 +116,11 @@ class DeviceSpec(SpecModel):
         nearest = max(named, key=lambda kind: (kind.count("-"), len(kind), kind), default=None)
         return 1.0 if nearest is None else self.rates[nearest]
 
+    @property
+    def highest_rate(self) -> float:
+        """What an hour costs at most, as long as nobody knows on which device it will be spent."""
+        return self.rate("cpu") if self.kind == "cpu" else max([1.0, *self.rates.values()])
+
     @model_validator(mode="after")
     def _a_trial_fits(self) -> Self:
         if self.per_trial > self.count:
@@ -139,7 +144,7 @@ class BudgetSpec(SpecModel):
     gpu_hours: Annotated[Number, Field(gt=0)]
     devices: DeviceSpec
     final_share: Annotated[Number, Field(ge=0, lt=1)] = 0.25
-    account: Annotated[str, Field(pattern=ACCOUNT_NAME)] | None = None
+    account: Annotated[str, Field(pattern=ACCOUNT_NAME, max_length=80)] | None = None
     charge: Literal["held", "allocated"] = "held"
 
     @property

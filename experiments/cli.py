@@ -126,7 +126,7 @@ def account() -> None:
 
 
 def _account_name(context: click.Context, parameter: click.Parameter, name: str) -> str:
-    if re.match(ACCOUNT_NAME, name) is None:
+    if re.match(ACCOUNT_NAME, name) is None or len(name) > 80:
         raise click.BadParameter(f"{name!r} is no account name; write small letters, digits and '-'")
     return name
 

@@ -183,7 +183,7 @@ def _mismatches(state: StudyState, balance: Balance, charges: tuple[Charge, ...]
         charged[charge.hold][charge.purpose] += charge.amount.ms
     billed: dict[str, dict[Purpose, int]] = {}
     for _, measurement in state.measurements():
-        billed[measurement.hold] = {p: amount.ms for p, amount in measurement.bill.items()}
+        billed[measurement.hold] = {p: amount.ms for p, amount in measurement.cost.items()}
     for hold in sorted(charged.keys() | billed.keys()):
         in_ledger = {p: ms for p, ms in charged[hold].items() if ms}
         on_bill = billed.get(hold, {})

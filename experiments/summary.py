@@ -200,7 +200,7 @@ def _without_result(study: Study) -> list[Json]:
             "trial": started.trial,
             "work": work_of(started.config),
             "outcome": str(measurement.outcome),
-            "charged_ms": measurement.bill.total.ms,
+            "charged_ms": measurement.cost.total.ms,
             "error": measurement.error,
         }
         for started, measurement in study.state.measurements()

@@ -61,6 +61,7 @@ class Climb:
         self._tree = tree
         self._state = state
         self._forecast = forecast
+        self._rate = tree.spec.budget.devices.highest_rate
         base = tree.base()
         self._base = base.name if base else None
         self._path_costs: dict[tuple[str, int], int] = {}
@@ -160,11 +161,11 @@ class Climb:
         return self.cost_of(merged(paths).values())
 
     def cost_of(self, nodes: Iterable[Node]) -> DeviceTime:
-        """Forecast of those of ``nodes`` that are neither done nor in flight."""
+        """Forecast of those of ``nodes`` that are neither done nor in flight, at the dearest rate."""
         missing = [n for n in nodes if not self.done(n) and not self.in_flight(n)]
         terms = [self.terms(n) for n in missing]
         slack = max((t.limit.ms - t.expected.ms for t in terms), default=0)
-        return DeviceTime(sum(t.expected.ms for t in terms) + slack)
+        return DeviceTime(sum(t.expected.ms for t in terms) + slack).scaled(self._rate)
 
     def path_cost_ms(self, trial: Trial) -> dict[int, int]:
         """Device time of the whole way to each finished rung, shared stages included."""
@@ -189,8 +190,9 @@ class Climb:
         counted = [(x.started, x.measurement) for x in record.leases if x.measurement is not None]
         counted = [(started, m) for started, m in counted if m.outcome in _COUNTED]
         if not any(_worked(m) for _, m in counted):
-            return max((started.expected_ms for started, _ in counted), default=0)
-        return sum(m.bill.total.ms for _, m in counted)
+            expected_ms = max((started.expected_ms for started, _ in counted), default=0)
+            return DeviceTime(expected_ms).scaled(self._rate).ms
+        return sum(m.cost.total.ms for _, m in counted)
 
     def _nodes(self, recipe: Recipe, rung: int, half: Half) -> tuple[Node, ...]:
         return self._tree.nodes(recipe, rung, half)

@@ -16,7 +16,7 @@ What it does first, when asked:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from budgets.account import Account
 from budgets.amount import DeviceTime
@@ -108,8 +108,13 @@ class Engine:
 
     def tell(self, measurement: Measurement) -> None:
         """Book what a lease cost, close its hold, learn its scores, move its trial."""
+        device, devices = measurement.device, self._spec.budget.devices
+        rate = devices.rate(device) if device else devices.highest_rate
+        self._end(replace(measurement, rate=rate))
+
+    def _end(self, measurement: Measurement) -> None:
         started = self.state.leases[measurement.hold]
-        charges = [Charged(measurement.hold, p, amount) for p, amount in measurement.bill.items()]
+        charges = [Charged(measurement.hold, p, amount) for p, amount in measurement.cost.items()]
         self._book(StageEnded(started.trial, measurement), *charges, Released(measurement.hold))
         for trial in self._running():
             self._settle(trial)
@@ -134,7 +139,7 @@ class Engine:
             started = self.state.leases[hold]
             bill = Bill({Purpose.LOST: self._account.balance.holds[hold]})
             why = "the driver ended while it ran"
-            self.tell(Measurement(hold, started.stage, Outcome.ORPHANED, bill, error=why))
+            self._end(Measurement(hold, started.stage, Outcome.ORPHANED, bill, error=why))
         return holds
 
     # -- starting things -----------------------------------------------------------------------
@@ -148,7 +153,8 @@ class Engine:
         hold = f"{trial.name}/{node.name}/{terms.attempt}"
         started = StageStarted(trial.name, hold, node.name, node.stage, terms.attempt, terms.expected.ms)
         try:
-            self._book(Reserved(hold, terms.limit), started)
+            dear = terms.limit.scaled(self._spec.budget.devices.highest_rate)
+            self._book(Reserved(hold, dear), started)
         except InsufficientBudgetError as refusal:
             self._purse.refusal, self._purse.account = str(refusal), refusal.account
             if not self.state.leases and not refusal.account:

@@ -70,7 +70,7 @@ class Purse:
         return True
 
     def _uncommitted(self, *, fresh: bool) -> DeviceTime:
-        start_up = START_UP if fresh else ZERO
+        start_up = START_UP.scaled(self._spec.budget.devices.highest_rate) if fresh else ZERO
         return self._account.free.less(self._committed() + start_up)
 
     def _committed(self) -> DeviceTime:

@@ -156,7 +156,7 @@ def _counted(state: StudyState) -> tuple[StageCount, ...]:
     ms: Counter[str] = Counter()
     for started, measurement in state.measurements():
         n[started.config.kind] += 1
-        ms[started.config.kind] += measurement.bill.total.ms
+        ms[started.config.kind] += measurement.cost.total.ms
     return tuple(StageCount(kind, n[kind], DeviceTime(ms[kind])) for kind in n)
 
 

@@ -74,7 +74,7 @@ class StageRecord:
     @property
     def charged(self) -> DeviceTime:
         """Device time of all attempts."""
-        return DeviceTime.total(m.bill.total for m in self.measurements)
+        return DeviceTime.total(m.cost.total for m in self.measurements)
 
     @property
     def scores(self) -> tuple[CellScore, ...]:

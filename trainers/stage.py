@@ -229,6 +229,8 @@ class Measurement:
         facts: small numbers worth keeping: final loss, padding share, peak bytes, tokens per s.
         rates: the share of batches each task really got.
         error: what went wrong, one line, for FAILED, INFEASIBLE and LOST.
+        device: name of the device it ran on; empty where nobody can say.
+        rate: what an hour of the device cost, in hours of the cap; the driver's side fills it in.
     """
 
     hold: str
@@ -240,3 +242,10 @@ class Measurement:
     facts: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
+    device: str = ""
+    rate: float = 1.0
+
+    @property
+    def cost(self) -> Bill:
+        """The bill at the device's rate: what the ledger is charged."""
+        return self.bill if self.rate == 1.0 else self.bill.scaled(self.rate)

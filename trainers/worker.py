@@ -142,6 +142,7 @@ class Worker:
             },
             rates=found.rates,
             error=found.error,
+            device=_device_name(self._settings.device),
         )
 
     def _carry_out(self, order: Order, meter: Meter, hurried: Callable[[], bool]) -> _Found:
@@ -226,6 +227,17 @@ def _finite(facts: Mapping[str, float]) -> dict[str, float]:
 def _speed(n_tokens: int, bill: Bill) -> dict[str, float]:
     trained = bill.amounts.get(Purpose.TRAIN)
     return {"tokens_per_s": n_tokens / (trained.ms / 1000)} if n_tokens and trained else {}
+
+
+def _device_name(device: str) -> str:
+    """What the driver calls the device; empty for a GPU that was never reached."""
+    if not device.startswith("cuda"):
+        return device
+    if "torch" not in sys.modules:
+        return ""
+    import torch
+
+    return torch.cuda.get_device_name(device) if torch.cuda.is_available() else ""
 
 
 def _reset_peak(device: str) -> None:

@@ -114,7 +114,7 @@ class MlflowTracker:
             fact, at_ms = (item.fact, _ms(item)) if isinstance(item, Line) else (item, _now_ms())
             self._state.apply(fact)
             if isinstance(fact, StageEnded):
-                self._add(fact.trial, fact.measurement.bill.total)
+                self._add(fact.trial, fact.measurement.cost.total)
             self._n_facts = n
             if n > self._n_shown:
                 self._show(fact, at_ms)
@@ -247,7 +247,7 @@ class MlflowTracker:
     def _end(self, fact: StageEnded, at_ms: int) -> None:
         trial, found = self._trial(fact.trial), fact.measurement
         key = f"{trial}/{found.hold}"
-        for name, value in _numbers(found.bill, found.facts, found.rates):
+        for name, value in _numbers(found.cost, found.facts, found.rates):
             self._runs.metric(key, name, value, at_ms, self._step)
         for cell in found.scores:
             for run in (key, trial):
@@ -255,7 +255,7 @@ class MlflowTracker:
                     run, f"score/{cell.task}/{cell.language}", cell.value, at_ms, self._step
                 )
         hours = self._spent_by_trial[fact.trial].hours
-        self._runs.metric(key, self._hours(), found.bill.total.hours, at_ms, self._step)
+        self._runs.metric(key, self._hours(), found.cost.total.hours, at_ms, self._step)
         self._runs.metric(trial, self._hours(), hours, at_ms, self._step)
         self._runs.metric(self._study, self._hours(), self._spent.hours, at_ms, self._step)
         self._runs.tag(key, "outcome", found.outcome)
