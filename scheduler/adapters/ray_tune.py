@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from scheduler.adapters.ray_bridge import Bridge
 from scheduler.adapters.ray_hooks import EngineScheduler, EngineSearcher, StopWhenOver
@@ -32,6 +33,7 @@ from scheduler.errors import StudyError
 from scheduler.places import run_folder
 
 if TYPE_CHECKING:
+    from scheduler.allocation import Allocation
     from scheduler.engine import Engine
     from scheduler.interrupt import Interrupt
     from scheduler.spec import StudySpec
@@ -126,6 +128,7 @@ def drive_ray(
     settings: WorkerSettings,
     show: Callable[[], None],
     interrupt: Interrupt,
+    allocation: Allocation | None = None,
 ) -> None:
     """Carry out all that ``engine`` decides, on this machine or the cluster RAY_ADDRESS names.
 
@@ -141,7 +144,7 @@ def drive_ray(
     try:
         _check_devices(spec)
         desk_name = f"desk/{spec.name}/{os.getpid()}"
-        desk = ray.remote(num_cpus=0)(Desk).options(name=desk_name, namespace=_NAMESPACE).remote()
+        desk = _desk(desk_name)
         bridge = Bridge(
             engine,
             slots=slots,
@@ -151,6 +154,7 @@ def drive_ray(
             hurry=lambda: ray.get(desk.hurry.remote()),
             show=show,
             interrupt=interrupt,
+            allocation=allocation,
         )
         tuner = _tuner(spec, settings, desk_name, bridge)
         try:
@@ -166,6 +170,13 @@ def drive_ray(
         shutil.rmtree(_tune_folder(spec), ignore_errors=True)  # the journal has all of it
         if started_here:
             ray.shutdown()
+
+
+def _desk(name: str) -> Any:  # noqa: ANN401 - Ray's handles are untyped
+    """A desk on the driver's own node: another node may be lost while the driver goes on."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = {"name": name, "namespace": _NAMESPACE, "scheduling_strategy": here}
+    return ray.remote(num_cpus=0)(Desk).options(**options).remote()
 
 
 def _tuner(spec: StudySpec, settings: WorkerSettings, desk_name: str, bridge: Bridge) -> tune.Tuner:

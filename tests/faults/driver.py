@@ -227,10 +227,14 @@ def _work(pipe: Connection, settings: WorkerSettings, hurry_file: Path) -> NoRet
 def drive(folder: Path) -> int:
     """Open the study of ``folder``, recover what is open, drive it until it ends."""
     schedule = read_schedule(folder)
-    # What a synthetic worker takes to start; a real one needs longer, and a hang on it as long.
-    scheduler.climb.START_UP = scheduler.money.START_UP = DeviceTime(schedule["start_up_ms"])
+    set_start_up(schedule["start_up_ms"])
     with opened(folder, schedule) as (engine, _):
         return _carry_out(engine, schedule, folder)
+
+
+def set_start_up(ms: int) -> None:
+    """What a synthetic worker takes to start; a real one needs longer, and a hang on it as long."""
+    scheduler.climb.START_UP = scheduler.money.START_UP = DeviceTime(ms)
 
 
 def read_schedule(folder: Path) -> dict[str, Any]:

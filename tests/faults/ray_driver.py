@@ -11,6 +11,8 @@ import driver
 from scheduler.adapters import ray_tune
 from scheduler.interrupt import Interrupt
 
+_START_UP_MS = 10_000  # without torch and a model
+
 
 class SyntheticRunner(ray_tune.StageRunner):
     """The actor that runs stages, with a worker whose stages are short."""
@@ -26,6 +28,7 @@ class SyntheticRunner(ray_tune.StageRunner):
 
 def drive(folder: Path) -> int:
     schedule = driver.read_schedule(folder)
+    driver.set_start_up(_START_UP_MS)
     ray_tune.StageRunner = SyntheticRunner
     with driver.opened(folder, schedule) as (engine, tree):
         spec = tree.spec.model_copy(update={"store": str(folder), "name": schedule["name"]})
