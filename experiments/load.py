@@ -18,6 +18,7 @@ from budgets.bill import Purpose
 from budgets.journal import Line, SqlJournal
 from budgets.ledger import Balance, Charged, Entry, apply
 from budgets.spec import parse
+from scheduler.allocation import PREFIX
 from scheduler.errors import NoRunError
 from scheduler.facts import STUDY_FACTS, StageStarted, StudyBegun
 from scheduler.spec import StudySpec
@@ -184,7 +185,8 @@ def _mismatches(state: StudyState, balance: Balance, charges: tuple[Charge, ...]
     billed: dict[str, dict[Purpose, int]] = {}
     for _, measurement in state.measurements():
         billed[measurement.hold] = {p: amount.ms for p, amount in measurement.cost.items()}
-    for hold in sorted(charged.keys() | billed.keys()):
+    leases = (hold for hold in charged.keys() | billed.keys() if not hold.startswith(PREFIX))
+    for hold in sorted(leases):
         in_ledger = {p: ms for p, ms in charged[hold].items() if ms}
         on_bill = billed.get(hold, {})
         if in_ledger != on_bill and not (hold in state.leases and not in_ledger):

@@ -119,9 +119,9 @@ class Engine:
         for trial in self._running():
             self._settle(trial)
 
-    def stop(self, reason: str) -> None:
-        """Write down that the user has stopped the study; it may go on later."""
-        self._book(StudyEnded(reason, stopped=True))
+    def stop(self, reason: str, *, for_good: bool = False) -> None:
+        """Write down that the driver stops; the study may go on later, unless it is ``for_good``."""
+        self._book(StudyEnded(reason, stopped=not for_good))
 
     def news(self) -> tuple[object, ...]:
         """Facts taken since the last call, those replayed from the journal included."""

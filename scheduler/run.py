@@ -7,6 +7,7 @@ from typing import Protocol
 
 from budgets.clock import MonotonicClock
 from budgets.ledger import Balance
+from scheduler.allocation import Allocation, allocated
 from scheduler.drivers.inline import drive_inline
 from scheduler.interrupt import Interrupt
 from scheduler.places import run_folder, store_url, tracking_url
@@ -56,7 +57,8 @@ def run_study(spec: StudySpec, text: str, driver: str, watch: Watch, interrupt: 
 
         try:
             show()
-            _drive(study, driver, show, interrupt)
+            with allocated(study.account, spec.budget) as allocation:
+                _drive(study, driver, show, interrupt, allocation)
         finally:
             show()
             if tracker is not None:
@@ -64,18 +66,32 @@ def run_study(spec: StudySpec, text: str, driver: str, watch: Watch, interrupt: 
         return study.engine.state
 
 
-def _drive(study: Study, driver: str, show: Callable[[], None], interrupt: Interrupt) -> None:
+def _drive(
+    study: Study,
+    driver: str,
+    show: Callable[[], None],
+    interrupt: Interrupt,
+    allocation: Allocation | None,
+) -> None:
     settings = worker_settings(study.spec)
     if driver == "inline":
         clock = MonotonicClock()
         devices = study.spec.budget.devices.per_trial
         worker = Worker(settings, clock)
         with interrupt.listening():
-            drive_inline(study.engine, worker, clock, show, interrupt=interrupt, devices=devices)
+            drive_inline(
+                study.engine,
+                worker,
+                clock,
+                show,
+                interrupt=interrupt,
+                devices=devices,
+                allocation=allocation,
+            )
         return
     from scheduler.adapters.ray_tune import drive_ray
 
-    drive_ray(study.engine, study.spec, settings, show, interrupt)
+    drive_ray(study.engine, study.spec, settings, show, interrupt, allocation=allocation)
 
 
 def worker_settings(spec: StudySpec) -> WorkerSettings:

@@ -17,6 +17,7 @@ from budgets.envelope import Envelope, Share
 from budgets.forecast import Forecast
 from budgets.journal import Journal, MemoryJournal, SqlJournal
 from budgets.ledger import Closed, Opened
+from scheduler.allocation import closing
 from scheduler.climb import Climb
 from scheduler.engine import Engine
 from scheduler.errors import CapTooSmallError, SpecChangedError, StudyError
@@ -90,6 +91,7 @@ def open_study(spec: StudySpec, text: str) -> Iterator[Study]:
             _begin(spec, text, tree, account)
         else:
             _go_on(spec, state.begun, account)
+        account.book(*closing(account))
         engine = engine_of(spec, tree, account, _sampler(spec))
         engine.recover()
         yield Study(spec, journal, account, engine, tree)

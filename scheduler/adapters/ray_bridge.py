@@ -16,6 +16,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from budgets.amount import DeviceTime
 from budgets.clock import Clock, MonotonicClock
+from scheduler.allocation import Allocation
 from scheduler.drivers.lease import billed, lost
 from scheduler.engine import Engine, Start, Stop
 from scheduler.interrupt import REASON, Interrupt
@@ -51,6 +52,7 @@ class Bridge:
         show: called after every move.
         interrupt: the user's Ctrl-C.
         clock: times the leases.
+        allocation: of devices that are paid while they stand idle, too.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Bridge:
         show: Callable[[], None],
         interrupt: Interrupt,
         clock: Clock | None = None,
+        allocation: Allocation | None = None,
     ) -> None:
         self._engine = engine
         self._slots = slots
@@ -75,6 +78,7 @@ class Bridge:
         self._show = show
         self._interrupt = interrupt
         self._clock = clock or MonotonicClock()
+        self._allocation = allocation
         self._leases: dict[str, _Lease] = {}
         self._trials: dict[str, TuneTrial] = {}
         self._ours: dict[str, str] = {}
@@ -89,7 +93,7 @@ class Bridge:
 
     def _draw(self) -> Start | None:
         """The next order, while a slot is free; None when there is none now."""
-        if self.over or self._interrupt.asked():
+        if self.over or self._interrupt.asked() or not self._paid():
             return None
         if len(self._leases) + len(self._new) >= self._slots:
             return None
@@ -99,6 +103,11 @@ class Bridge:
             case Stop():
                 self.over = True
         return None
+
+    def _paid(self) -> bool:
+        """Whether the devices that no lease holds now are paid for."""
+        busy = self._devices * (len(self._leases) + len(self._new))
+        return self._allocation is None or self._allocation.keep(busy)
 
     @property
     def _fresh(self) -> bool:
@@ -143,6 +152,7 @@ class Bridge:
         """A paused trial that has an order, else any that waits for its first."""
         self._end_overdue()
         self._heed_the_user()
+        self._heed_the_allocation()
         self._fill()
         granted = (self._trials[i] for i in self._leases if i in self._trials)
         return next((trial for trial in granted if trial.status in _STARTABLE), None)
@@ -194,6 +204,13 @@ class Bridge:
             self._hurry()
         if not self._leases and not self._new:
             self._engine.stop(REASON)
+            self.over = True
+            self._show()
+
+    def _heed_the_allocation(self) -> None:
+        """End the study when idle devices cannot be paid any more and nothing runs."""
+        if not self._paid() and not self.over and not self._leases and not self._new:
+            self._engine.stop(self._allocation.refusal if self._allocation else "", for_good=True)
             self.over = True
             self._show()
 

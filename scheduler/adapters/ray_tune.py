@@ -128,6 +128,7 @@ def drive_ray(
     settings: WorkerSettings,
     show: Callable[[], None],
     interrupt: Interrupt,
+    *,
     allocation: Allocation | None = None,
 ) -> None:
     """Carry out all that ``engine`` decides, on this machine or the cluster RAY_ADDRESS names.

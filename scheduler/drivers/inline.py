@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from budgets.amount import DeviceTime
+from budgets.amount import ZERO, DeviceTime
 from budgets.clock import Clock
+from scheduler.allocation import Allocation
 from scheduler.drivers.lease import Runner, billed, granted, lost
 from scheduler.engine import Engine, Start, Stop
 from scheduler.interrupt import REASON, Interrupt
@@ -23,6 +24,7 @@ def drive_inline(
     *,
     interrupt: Interrupt,
     devices: int = 1,
+    allocation: Allocation | None = None,
 ) -> str:
     """Carry out all that ``engine`` decides, one stage at a time.
 
@@ -33,6 +35,7 @@ def drive_inline(
         show: called after every move.
         interrupt: the user's Ctrl-C.
         devices: held by each stage.
+        allocation: of devices that are paid while they stand idle, too.
 
     Returns:
         Why the study ended.
@@ -45,6 +48,11 @@ def drive_inline(
         match engine.ask(fresh=fresh):
             case Start(order=order):
                 show()
+                limit_s = order.limit.ms / 1000 / devices
+                if allocation is not None and not allocation.keep(devices, for_s=limit_s):
+                    engine.tell(lost(order, ZERO, allocation.refusal, Outcome.STOPPED))
+                    engine.stop(allocation.refusal, for_good=True)
+                    continue
                 granted_s = clock.now_s()
                 try:
                     measurement = runner.run(granted(order, devices=devices), interrupt.asked)
@@ -56,6 +64,8 @@ def drive_inline(
                 held = DeviceTime.busy(wall_s=clock.now_s() - granted_s, devices=devices)
                 with interrupt.held_back():
                     engine.tell(billed(measurement, held=held, devices=devices, fresh=fresh))
+                    if allocation is not None:
+                        allocation.keep(0)
                 fresh = False
                 show()
             case Stop(reason):
