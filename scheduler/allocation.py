@@ -22,6 +22,8 @@ from budgets.spec import BudgetSpec, DeviceSpec
 
 PREFIX = "allocation/"
 SLICE_S = 60.0
+_LEAST_S = 1.0
+_SHARE = 0.02
 LOOK_S = 5.0  # a driver looks several times a second; a slow disk or a long step may take some
 
 
@@ -61,15 +63,21 @@ class Allocation:
         if self._hold is not None and self._left() >= DeviceTime(int(self._owed_ms)) + needed:
             return True
         self._settle()
-        look = DeviceTime.busy(wall_s=LOOK_S, devices=self._count).scaled(self._rate)
-        slice_ = DeviceTime.busy(wall_s=SLICE_S, devices=self._count - busy).scaled(self._rate)
         owed = DeviceTime(int(self._owed_ms))
-        return self._reserve(max(needed, slice_) + look + owed) or self._reserve(needed + owed)
+        return self._reserve(needed + owed + self._slice()) or self._reserve(needed + owed)
 
     def end(self) -> None:
         """Charge what stood idle until now; the driver gives the devices back."""
         self.keep(self._busy)
         self._settle()
+
+    def _slice(self) -> DeviceTime:
+        """What is held ahead: little of what is free, since the leases are paid from that."""
+        least, most = (
+            DeviceTime.busy(wall_s=wall_s, devices=self._count).scaled(self._rate)
+            for wall_s in (_LEAST_S, SLICE_S)
+        )
+        return max(least, min(most, self._account.free.scaled(_SHARE)))
 
     def _left(self) -> DeviceTime:
         return ZERO if self._hold is None else self._account.balance.holds[self._hold]

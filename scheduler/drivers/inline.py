@@ -65,7 +65,7 @@ def drive_inline(
                 with interrupt.held_back():
                     engine.tell(billed(measurement, held=held, devices=devices, fresh=fresh))
                     if allocation is not None:
-                        allocation.keep(0)
+                        allocation.keep(0, for_s=0)
                 fresh = False
                 show()
             case Stop(reason):
