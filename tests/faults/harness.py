@@ -187,7 +187,7 @@ class _Ordeal:
                 _wait_until_stopped(process.pid)
                 time.sleep(draw.uniform(*_HALT_S))
                 os.kill(process.pid, signal.SIGCONT)
-            case "node":
+            case "node, hang":
                 self.drivers.kill_node()
             case "second":
                 _wait_until_stopped(process.pid)

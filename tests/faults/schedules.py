@@ -8,7 +8,7 @@ from typing import Any
 
 AMPLE_MS = 100 * 3_600_000
 
-KILLS = ("kill", "kill soon", "unwatch, hang", "hang", "overtake", "interrupt twice", "node")
+KILLS = ("kill", "kill soon", "unwatch, hang", "hang", "overtake", "interrupt twice", "node, hang")
 # kind: where, what, and how often the place is passed first
 KINDS: dict[str, tuple[str, str, tuple[int, int]]] = {
     "driver killed before an append": ("before append", "kill", (1, 100)),

@@ -94,6 +94,7 @@ class SyntheticWorker(Worker):
         with meter.on(Purpose.EVALUATE if evaluates else Purpose.TRAIN):
             self._sleep(name)
             self._pass("evaluate" if evaluates else "train")
+            self._pass(f"anything on {os.environ.get('FAULTS_NODE', 'this machine')}")
             self._sleep(name)
         if hurried():
             return _Found(Outcome.TRUNCATED)
