@@ -195,11 +195,12 @@ class _Ordeal:
                 os.kill(process.pid, signal.SIGCONT)
             case "overtake":
                 _wait_until_stopped(process.pid)
+                over = "StudyEnded" in (self.folder / "acknowledged").read_text().splitlines()[-1]
                 self._break_claim(process.pid)
                 code = self._another()
                 os.kill(process.pid, signal.SIGCONT)
                 process.join()
-                self._expect(OVERTAKEN, process.exitcode)
+                self._expect(ENDED if over else OVERTAKEN, process.exitcode)
                 return code
         return None
 
