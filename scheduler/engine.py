@@ -16,11 +16,13 @@ What it does first, when asked:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from budgets.account import Account
 from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
+from budgets.clock import since_s
 from budgets.errors import InsufficientBudgetError
 from budgets.forecast import Forecast
 from budgets.ledger import Charged, Released, Reserved
@@ -34,6 +36,8 @@ from scheduler.state import StudyState
 from scheduler.tree import Node, StageTree
 from scheduler.trial import Role, Trial, TrialState
 from trainers.stage import Measurement, Order, Outcome
+
+_OUTLIVES_S = 10.0  # Ray ends the workers of a dead driver within seconds; their own watchdogs wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +64,32 @@ class Engine:
     """One study in progress."""
 
     def __init__(
-        self, tree: StageTree, account: Account, policy: Policy, sampler: Sampler, slots: int
+        self,
+        tree: StageTree,
+        account: Account,
+        policy: Policy,
+        sampler: Sampler,
+        slots: int,
+        *,
+        moment: Callable[[], str] = str,
     ) -> None:
+        """Open the study on its books.
+
+        Args:
+            tree: its stages.
+            account: its journal and balance.
+            policy: who climbs.
+            sampler: what is tried.
+            slots: leases at most at once.
+            moment: stamps a grant, ``budgets.clock.moment``; nothing where time is not real.
+        """
         self._tree = tree
         self._spec = tree.spec
         self._account = account
         self._policy = policy
         self._sampler = sampler
         self._slots = slots
+        self._moment = moment
         self.state = StudyState()
         self._climb = Climb(tree, self.state, Forecast())
         self._purse = Purse(self._spec, account, self.state, self._climb)
@@ -129,7 +151,10 @@ class Engine:
         return news
 
     def recover(self) -> tuple[str, ...]:
-        """Close every lease that a killed driver left open, charged in full as lost.
+        """Close every lease that a killed driver left open, charged as lost.
+
+        A worker outlives its driver by seconds, if at all: from the grant until now and those seconds
+        is as long as it can have held its device. Where that is not known, the hold is.
 
         Returns:
             The holds that were closed.
@@ -137,10 +162,19 @@ class Engine:
         holds = tuple(self.state.leases)
         for hold in holds:
             started = self.state.leases[hold]
-            bill = Bill({Purpose.LOST: self._account.balance.holds[hold]})
+            bill = Bill({Purpose.LOST: self._longest_held(started)})
             why = "the driver ended while it ran"
             self._end(Measurement(hold, started.stage, Outcome.ORPHANED, bill, error=why))
         return holds
+
+    def _longest_held(self, started: StageStarted) -> DeviceTime:
+        hold = self._account.balance.holds[started.hold]
+        passed_s = since_s(started.granted, self._moment())
+        if passed_s is None:
+            return hold
+        devices = self._spec.budget.devices
+        held = DeviceTime.busy(wall_s=passed_s + _OUTLIVES_S, devices=devices.per_trial)
+        return min(hold, held.scaled(devices.highest_rate))
 
     # -- starting things -----------------------------------------------------------------------
 
@@ -151,7 +185,9 @@ class Engine:
             return None
         terms = self._climb.terms(node, fresh=fresh)
         hold = f"{trial.name}/{node.name}/{terms.attempt}"
-        started = StageStarted(trial.name, hold, node.name, node.stage, terms.attempt, terms.expected.ms)
+        started = StageStarted(
+            trial.name, hold, node.name, node.stage, terms.attempt, terms.expected.ms, self._moment()
+        )
         try:
             dear = terms.limit.scaled(self._spec.budget.devices.highest_rate)
             self._book(Reserved(hold, dear), started)

@@ -63,7 +63,12 @@ class TrialMoved:
 
 @dataclass(frozen=True, slots=True)
 class StageStarted:
-    """A lease was granted; its ``Reserved`` entry is written with it."""
+    """A lease was granted; its ``Reserved`` entry is written with it.
+
+    Attributes:
+        expected_ms: forecast device time.
+        granted: ``budgets.clock.moment`` of the grant, empty in simulations.
+    """
 
     trial: str
     hold: str
@@ -71,6 +76,7 @@ class StageStarted:
     config: Stage
     attempt: int
     expected_ms: int
+    granted: str = ""
 
 
 @dataclass(frozen=True, slots=True)

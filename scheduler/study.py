@@ -6,13 +6,14 @@ Opening a run that was begun replays its journal, closes what a killed driver le
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from budgets.account import Account
 from budgets.amount import DeviceTime
+from budgets.clock import moment
 from budgets.envelope import Envelope, Share
 from budgets.forecast import Forecast
 from budgets.journal import Journal, MemoryJournal, SqlJournal
@@ -92,7 +93,7 @@ def open_study(spec: StudySpec, text: str) -> Iterator[Study]:
         else:
             _go_on(spec, state.begun, account)
         account.book(*closing(account))
-        engine = engine_of(spec, tree, account, _sampler(spec))
+        engine = engine_of(spec, tree, account, _sampler(spec), moment)
         engine.recover()
         yield Study(spec, journal, account, engine, tree)
 
@@ -114,11 +115,17 @@ def simulated(spec: StudySpec, tree: StageTree) -> Study:
     return Study(spec, journal, account, engine, tree)
 
 
-def engine_of(spec: StudySpec, tree: StageTree, account: Account, sampler: Sampler) -> Engine:
-    """The engine of a study on ``account``."""
+def engine_of(
+    spec: StudySpec,
+    tree: StageTree,
+    account: Account,
+    sampler: Sampler,
+    moment: Callable[[], str] = str,
+) -> Engine:
+    """The engine of a study on ``account``; ``moment`` as the engine has it."""
     rungs, search, devices = spec.intermediate.rungs, spec.search, spec.budget.devices
     chosen = policy(search.policy, n_rungs=len(rungs), eta=search.eta, seed=spec.seed)
-    return Engine(tree, account, chosen, sampler, devices.count // devices.per_trial)
+    return Engine(tree, account, chosen, sampler, devices.count // devices.per_trial, moment=moment)
 
 
 def space_of(spec: StudySpec) -> MixSpace:

@@ -7,7 +7,7 @@ only nothing is trained. Scores and costs follow from what a stage is, never fro
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -140,12 +140,14 @@ def begun(tree: StageTree, cap: DeviceTime) -> KeptJournal:
     return journal
 
 
-def engine_on(journal: MemoryJournal, tree: StageTree, slots: int = 1) -> tuple[Engine, Account]:
+def engine_on(
+    journal: MemoryJournal, tree: StageTree, slots: int = 1, moment: Callable[[], str] = str
+) -> tuple[Engine, Account]:
     """A new engine on a journal, as after a start or a restart, and its account."""
     spec, account = tree.spec, Account(journal)
     chosen = policy(spec.search.policy, n_rungs=tree.n_rungs, eta=spec.search.eta, seed=spec.seed)
     sampler = RandomSampler(space_of(spec), spec.seed)
-    return Engine(tree, account, chosen, sampler, slots), account
+    return Engine(tree, account, chosen, sampler, slots, moment=moment), account
 
 
 @dataclass

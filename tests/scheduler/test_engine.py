@@ -367,3 +367,30 @@ def test_the_least_cap_pays_for_the_control_on_search_and_report_cells(slots):
 def test_a_kept_journal_is_what_was_appended():
     journal = KeptJournal.of([(Reserved("a", DeviceTime(1)),), (Released("a"),)])
     assert journal.facts == [line.fact for line in journal.lines()]
+
+
+@given(st.integers(0, 4_000_000))
+@settings(max_examples=30, deadline=None)
+def test_an_orphaned_lease_is_charged_for_as_long_as_it_can_have_been_held(passed_ms):
+    tree = small_tree("halving", 3)
+    journal = begun(tree, AMPLE)
+    engine, account = engine_on(journal, tree, moment=lambda: "boot/1000")
+    start = engine.ask()
+    hold = account.balance.holds[start.order.hold]
+    again, account = engine_on(journal, tree, moment=lambda: f"boot/{1000 + passed_ms}")
+    assert again.recover() == (start.order.hold,)
+    longest = DeviceTime(passed_ms + 10_000)  # the seconds are rounded up to the next millisecond
+    assert min(hold, longest) <= account.balance.spent <= min(hold, longest + DeviceTime(1))
+    assert account.balance.holds == {}
+
+
+@pytest.mark.parametrize("now", ["another boot/2000", "boot/999", ""])
+def test_an_orphaned_lease_whose_time_cannot_be_known_is_charged_in_full(now):
+    tree = small_tree("halving", 3)
+    journal = begun(tree, AMPLE)
+    engine, account = engine_on(journal, tree, moment=lambda: "boot/1000")
+    start = engine.ask()
+    hold = account.balance.holds[start.order.hold]
+    again, account = engine_on(journal, tree, moment=lambda: now)
+    again.recover()
+    assert account.balance.spent == hold
