@@ -12,7 +12,7 @@ from budgets.amount import DeviceTime
 from budgets.envelope import Envelope
 
 pytestmark = pytest.mark.timeout(300)
-GRANTED = DeviceTime.from_hours(0.02)
+GRANTED = DeviceTime.from_hours(0.04)
 
 
 def write(folder, name, budget="", journal=""):
@@ -29,9 +29,9 @@ def write(folder, name, budget="", journal=""):
 
 def test_two_studies_at_once_never_overdraw_the_account_they_share(tmp_path):
     store = str(tmp_path / "runs")
-    opened = interlude("account", "open", "lab", "--gpu-hours", "0.02", "--store", store)
+    opened = interlude("account", "open", "lab", "--gpu-hours", "0.04", "--store", store)
     assert opened.returncode == 0, opened.stderr
-    assert "0.0200 device-hours free" in opened.stdout
+    assert "0.0400 device-hours free" in opened.stdout
     drivers = [
         subprocess.Popen(
             command("run", str(write(tmp_path, name, "  account: lab\n")), "--driver", "inline"),
@@ -58,7 +58,7 @@ def test_two_studies_at_once_never_overdraw_the_account_they_share(tmp_path):
         assert drawn["spent_ms"] == books["spent_ms"] > 0
         assert drawn["holds"] == {}
     words = interlude("account", "show", "lab", "--store", store).stdout
-    assert words.startswith("account lab: 0.0200 device-hours granted")
+    assert words.startswith("account lab: 0.0400 device-hours granted")
     assert "\nfirst: " in words
     assert "\nsecond: " in words
 
