@@ -120,7 +120,8 @@ def status(run_name: str, console: Console, *, as_json: bool) -> None:
 
 def ledger(run_name: str, console: Console, *, as_json: bool) -> None:
     """Print every entry of a run's ledger."""
-    from scheduler.progress import kind_of, ledger_lines, ledger_rows
+    from scheduler.books import ledger_lines, ledger_rows
+    from scheduler.progress import kind_of
 
     with _journal(run_name) as journal:
         lines = tuple(journal.lines())

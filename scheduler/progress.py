@@ -7,7 +7,6 @@ the unit is called *CPU slot-hours*, nowhere *GPU-hours*.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -18,8 +17,7 @@ from rich.text import Text
 
 from budgets.amount import DeviceTime
 from budgets.bill import Purpose
-from budgets.journal import Line
-from budgets.ledger import Balance, Charged, Closed, Entry, Opened, Released, Reserved, apply
+from budgets.ledger import Balance
 from scheduler.facts import StudyBegun
 from scheduler.state import StudyState
 from scheduler.trial import Trial, TrialState
@@ -144,10 +142,11 @@ def _trial_counts(state: StudyState) -> str:
 
 
 def _running(state: StudyState) -> list[str]:
-    return [f"{lease.trial} {_stage_words(lease.config)}" for lease in state.leases.values()]
+    return [f"{lease.trial} {stage_words(lease.config)}" for lease in state.leases.values()]
 
 
-def _stage_words(stage: Stage) -> str:
+def stage_words(stage: Stage) -> str:
+    """A stage in a few words: what, and on which task or how many tokens."""
     if isinstance(stage, TargetStage | EvaluateStage):
         return f"{stage.kind} {stage.task}"
     return f"{stage.kind} {stage.tokens:,} tokens"
@@ -170,44 +169,6 @@ def money_line(balance: Balance, kind: str) -> str:
         f"{hours(balance.spent)} spent, {hours(balance.held)} held, {hours(balance.free)} free "
         f"of {hours(balance.cap)} {unit(kind)}"
     )
-
-
-# -- ledger ---------------------------------------------------------------------------------------
-
-
-def ledger_rows(lines: Iterable[Line]) -> Iterator[dict[str, object]]:
-    """The ledger's entries as plain JSON, with what was free after each."""
-    balance = Balance()
-    for line in lines:
-        entry = line.fact
-        if not isinstance(entry, Entry):
-            continue
-        balance = apply(balance, entry)
-        row: dict[str, object] = {
-            "seq": line.seq,
-            "at": line.at.isoformat(timespec="milliseconds"),
-            "entry": type(entry).__name__,
-        }
-        match entry:
-            case Opened(amount) | Closed(amount):
-                row |= {"ms": amount.ms}
-            case Reserved(hold, amount):
-                row |= {"hold": hold, "ms": amount.ms}
-            case Charged(hold, purpose, amount):
-                row |= {"hold": hold, "purpose": str(purpose), "ms": amount.ms}
-            case Released(hold):
-                row |= {"hold": hold}
-        yield {**row, "free_ms": balance.free.ms}
-
-
-def ledger_lines(lines: Iterable[Line], kind: str) -> Iterator[str]:
-    """One line of text per entry: number, time, entry, amount, what is free after it."""
-    yield f"{'':>6}  {'UTC':19}  {'entry':9} {'amount':>12}  {'free':>12}  {unit(kind)}"
-    for row in ledger_rows(lines):
-        amount, free = _ms(row, "ms"), _ms(row, "free_ms")
-        words = " ".join(str(row[key]) for key in ("purpose", "hold") if key in row)
-        at = str(row["at"])[:19].replace("T", " ")
-        yield f"{row['seq']:>6}  {at}  {row['entry']!s:9} {amount:>12}  {free:>12}  {words}".rstrip()
 
 
 # -- live -----------------------------------------------------------------------------------------
@@ -275,12 +236,6 @@ def _duration(wall_s: float) -> str:
     if wall_s < 120:
         return f"about {wall_s:.0f} s"
     return f"about {wall_s / 60:.0f} min" if wall_s < 7200 else f"about {wall_s / 3600:.1f} h"
-
-
-def _ms(row: Mapping[str, object], key: str) -> str:
-    """Milliseconds of a ledger row as hours, empty where it has none."""
-    value = row.get(key)
-    return hours(DeviceTime(value)) if isinstance(value, int) else ""
 
 
 def _table(title: str, columns: tuple[str, ...]) -> Table:

@@ -9,6 +9,7 @@ from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
 from budgets.journal import Line
 from budgets.ledger import Charged, Entry, Opened, Released, Reserved, replay
+from scheduler.books import ledger_lines, ledger_rows
 from scheduler.facts import StageEnded, StageStarted, StudyBegun, StudyEnded, TrialMoved, TrialProposed
 from scheduler.mix import Mix
 from scheduler.plan import Plan, StageCount
@@ -16,8 +17,6 @@ from scheduler.progress import (
     Progress,
     best_line,
     kind_of,
-    ledger_lines,
-    ledger_rows,
     plain_line,
     plan_view,
     status_view,
@@ -160,6 +159,7 @@ def test_the_ledger_has_one_line_per_entry_and_what_was_free_after_it():
         "purpose": "train",
         "ms": 900_000,
         "free_ms": 1_800_000,
+        "for": "",
     }
     text = list(ledger_lines(lines(facts()), "cpu"))
     assert len(text) == 1 + len(rows)
