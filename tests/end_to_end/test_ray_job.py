@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -29,24 +30,46 @@ def _free_port() -> int:
 def head(tmp_path):
     """A Ray head node of its own on this machine; yields the address that takes jobs."""
     ray = str(Path(sys.executable).with_name("ray"))
-    port, dashboard = _free_port(), _free_port()
+    dashboard = _free_port()
     env = {
         **environment(),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": "0123456789abcdef0123456789abcdef",
         "RAY_TMPDIR": "/tmp",
     }
-    started = subprocess.run(
-        [ray, "start", "--head", f"--port={port}", f"--dashboard-port={dashboard}", "--num-cpus=3"],
+    ports = {
+        "port": _free_port(),
+        "dashboard-port": dashboard,
+        "ray-client-server-port": _free_port(),
+        "dashboard-agent-listen-port": _free_port(),
+        "dashboard-agent-grpc-port": _free_port(),
+        "metrics-export-port": _free_port(),
+    }  # all its own: another Ray on this machine keeps the usual ones
+    options = [f"--{name}={number}" for name, number in ports.items()]
+    with subprocess.Popen(
+        [ray, "start", "--head", "--block", "--num-cpus=3", *options],
         env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert started.returncode == 0, started.stdout + started.stderr
-    yield ray, f"http://127.0.0.1:{dashboard}", env
-    subprocess.run([ray, "stop", "--force"], env=env, capture_output=True, check=False, timeout=60)
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as head_node:
+        _wait_for(dashboard)
+        yield ray, f"http://127.0.0.1:{dashboard}", env
+        os.killpg(head_node.pid, signal.SIGTERM)  # this head alone; `ray stop` would end every Ray here
+        try:
+            head_node.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(head_node.pid, signal.SIGKILL)
+
+
+def _wait_for(port: int) -> None:
+    until_s = time.monotonic() + 90
+    while time.monotonic() < until_s:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"nothing listens on port {port} after 90 s")
 
 
 def _submitted(words, *, env, cwd):
