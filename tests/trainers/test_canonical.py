@@ -168,18 +168,21 @@ def test_what_is_wrong_is_named_with_file_row_column_and_expectation(task, colum
     assert "fetch the file again" in str(caught.value)
 
 
-def test_classes_in_another_order_are_refused():
+def test_classes_are_compared_by_name():
     names = ["contradiction", "entailment", "neutral"]
     features = Features(
         {"premise": Value("string"), "hypothesis": Value("string"), "label": ClassLabel(names=names)}
     )
-    with pytest.raises(MalformedDataError, match="has the 3 classes contradiction, entailment, neutral"):
-        read("mnli", PAIR, features)
-    tags = Features(
-        {"tokens": Sequence(Value("string")), "ner_tags": Sequence(ClassLabel(names=list("abcdefg")))}
-    )
-    with pytest.raises(MalformedDataError, match="B-PER"):
-        read("panx", TAGS, tags)
+    given = [names[row] for row in PAIR["label"]]
+    assert [TASKS["mnli"].labels[label] for label in read("mnli", PAIR, features)["label"]] == given
+
+
+def test_a_class_that_the_task_does_not_know_is_an_error_where_a_row_has_it():
+    names = ["O", "B-PER", "B-DATE"]
+    tags = Features({"tokens": Sequence(Value("string")), "ner_tags": Sequence(ClassLabel(names=names))})
+    rows = {"tokens": [["a", "b"], ["c"]], "ner_tags": [[1, 0], [2]]}
+    with pytest.raises(MalformedDataError, match=r"row 1, column 'ner_tags': label 2 \(B-DATE\)"):
+        read("panx", rows, tags)
 
 
 def test_a_split_without_rows_is_refused():

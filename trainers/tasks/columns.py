@@ -127,20 +127,26 @@ class Reader:
                 raise self.wrong(name, row_of(first), "is empty (null)", expected)
 
     def _labels(self, name: str, values: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
-        """Label ids: integers are checked, words and digits in text are looked up."""
+        """Label ids: integers are checked, words and digits in text are looked up.
+
+        Where the data names its classes they are compared by name, so another order, or a class that
+        no row has, does no harm.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
 
         labels = self.task.labels
-        self._same_names(name)
+        names = self._class_names(name) or labels
         expected = f"one of {len(labels)} labels, 0 to {len(labels) - 1} or {_some(labels)}"
         if _is_list(values.type) is not (name == "tags"):
             raise self.wrong(name, None, f"is of type {values.type}", expected)
         self._no_null(name, values, expected)
         flat, rows = _flat(values)
         if pa.types.is_integer(flat.type):
-            ids = flat.cast(pa.int32())
-            bad = pc.or_(pc.less(ids, 0), pc.greater_equal(ids, len(labels)))
+            known = pc.and_(pc.greater_equal(flat, 0), pc.less(flat, len(names)))
+            positions = pc.index_in(pa.array(names), value_set=pa.array(labels))
+            ids = positions.take(pc.if_else(known, flat, None))
+            bad = pc.is_null(ids)
         elif pa.types.is_string(flat.type) or pa.types.is_large_string(flat.type):
             ids = pc.index_in(flat, value_set=pa.array(labels, flat.type))
             bad = pc.is_null(ids)
@@ -148,24 +154,21 @@ class Reader:
             raise self.wrong(name, None, f"is of type {values.type}", expected)
         wrong = pc.index(bad, pa.scalar(True)).as_py()
         if wrong >= 0:
-            raise self.wrong(name, int(rows[wrong]), f"label {flat[wrong].as_py()!r}", expected)
+            found = flat[wrong].as_py()
+            called = f" ({names[found]})" if names != labels and 0 <= found < len(names) else ""
+            raise self.wrong(name, int(rows[wrong]), f"label {found!r}{called}", expected)
         if name != "tags":
             return ids
         lengths = values.combine_chunks().value_lengths()
         offsets = [0, *pc.cumulative_sum(lengths).to_pylist()]
         return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), _one(ids))
 
-    def _same_names(self, name: str) -> None:
-        """Refuse data whose class names are not the task's labels, in their order."""
-        feature = self.rows.features.get(self.task.columns[name].split("|")[0])
-        names = getattr(getattr(feature, "feature", feature), "names", None)
-        if names is not None and tuple(names) != self.task.labels:
-            raise self.wrong(
-                name,
-                None,
-                f"has the {len(names)} classes {_some(names)}",
-                f"{len(self.task.labels)} in this order: {_some(self.task.labels)}",
-            )
+    def _class_names(self, name: str) -> tuple[str, ...]:
+        """Names of the classes in the order of the data's label ids, empty where it has none."""
+        for alternative in self.task.columns[name].split("|"):
+            if feature := self.rows.features.get(alternative):
+                return tuple(getattr(getattr(feature, "feature", feature), "names", None) or ())
+        return ()
 
 
 def _is_list(kind: pa.DataType) -> bool:
