@@ -6,6 +6,7 @@
     interlude ledger RUN       every entry
     interlude report RUN       the answer, tables and figures, from records only
     interlude schema           JSON Schema of the spec, for editors
+    interlude doctor           what this machine offers a study: devices, speed, disk, mirror
     interlude account …        open or show an account that several studies draw on
 
 RUN is a run's folder or its spec file. No training knob is a flag: it is in the YAML, so it is in
@@ -112,6 +113,16 @@ def ledger(run: str, as_json: bool) -> None:
 def report(run: str, as_json: bool) -> None:
     """Write RUN's report and print its answer."""
     commands.report(run, _screen(), as_json=as_json)
+
+
+@main.command()
+@click.option(
+    "--store", metavar="DIR", default="runs", show_default=True, help="Where studies would be kept."
+)
+@_json
+def doctor(store: str, as_json: bool) -> None:
+    """Measure this machine's devices; show versions, disk, mirror and Ray's token."""
+    commands.doctor(store, _screen(), as_json=as_json)
 
 
 @main.command()

@@ -144,6 +144,14 @@ def report(run_name: str, console: Console, *, as_json: bool) -> None:
         _report(place, console)
 
 
+def doctor(store: str, console: Console, *, as_json: bool) -> None:
+    """Print what this machine offers a study."""
+    from experiments.doctor import examine, show
+
+    found = examine(Path(store).expanduser())
+    _print_json(found.to_json()) if as_json else show(found, console)
+
+
 def schema() -> None:
     """Print the JSON Schema of the budget spec."""
     from scheduler.spec import json_schema

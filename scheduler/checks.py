@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from scheduler.places import POSTGRESQL
 from trainers.errors import ModelError, TaskError, nearest
 from trainers.models import entry
-from trainers.tasks.catalog import TASKS, benchmark_tasks
+from trainers.tasks.catalog import benchmark
 from trainers.tasks.languages import LANGUAGES, low_resource
+from trainers.tasks.spec import FamilyName, HubData
 from trainers.tasks.toy.languages import LANGUAGES as TOY_LANGUAGES
 
 if TYPE_CHECKING:
@@ -22,22 +23,46 @@ if TYPE_CHECKING:
 
 def languages_of(spec: StudySpec) -> tuple[str, ...]:
     """The languages a study asks for that at least one of its target tasks can score."""
-    scorable = {code for task in spec.target.tasks for code in TASKS[task].score_languages}
-    return tuple(code for code in _asked(spec) if code in scorable)
+    scored = {code for _, codes in cells_of(spec) for code in codes}
+    return tuple(code for code in _asked(spec) if code in scored)
 
 
 def cells_of(spec: StudySpec) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Target tasks with the asked languages each can be scored in."""
     asked = _asked(spec)
     return tuple(
-        (task, tuple(code for code in asked if code in TASKS[task].score_languages))
+        (
+            task,
+            tuple(
+                code
+                for code in asked
+                if code in scorable_languages(spec, task) and f"{task}/{code}" not in spec.target.skip
+            ),
+        )
         for task in spec.target.tasks
     )
+
+
+def scorable_languages(spec: StudySpec, name: str) -> tuple[str, ...]:
+    """Languages a target task can be scored in: of a benchmark's task, those the benchmark counts."""
+    task = spec.catalogue[name]
+    counted = benchmark(spec.target.benchmark).cells.get(name, task.score_languages)
+    return tuple(code for code in task.score_languages if code in counted)
+
+
+def mixed_languages_of(spec: StudySpec, name: str) -> tuple[str, ...]:
+    """Languages an intermediate task is trained in."""
+    task, part = spec.catalogue[name], spec.intermediate
+    if task.family is FamilyName.MASKED:
+        return part.text_languages or task.train_languages
+    return part.languages or task.train_languages[:1]
 
 
 def _asked(spec: StudySpec) -> tuple[str, ...]:
     """Languages by list or by definition, whether or not a task has them."""
     languages = spec.target.languages
+    if languages == "all":
+        return tuple(TOY_LANGUAGES if spec.world == "toy" else LANGUAGES)
     if isinstance(languages, tuple):
         return languages
     return low_resource(languages.low_resource, spec.world)
@@ -55,27 +80,30 @@ def problems_of(spec: StudySpec) -> list[str]:
     ]
 
 
-def _known_tasks(path: str, tasks: tuple[str, ...], world: str, names: Iterable[str]) -> Iterator[str]:
+def _known_tasks(
+    path: str, tasks: tuple[str, ...], spec: StudySpec, names: Iterable[str]
+) -> Iterator[str]:
     """Problems of a list of task names: twice, unknown, or of the other world."""
-    candidates = [name for name in names if TASKS[name].world == world]
+    known, world = spec.catalogue, spec.world
+    candidates = [name for name in names if name in known and known[name].world == world]
     for i, name in enumerate(tasks):
         if name in tasks[:i]:
             yield f"{path}.{i}: task {name!r} is listed twice"
-        elif name not in TASKS:
+        elif name not in known:
             yield f"{path}.{i}: unknown task {name!r}. {nearest(name, candidates)}"
-        elif TASKS[name].world != world:
+        elif known[name].world != world:
             yield (
-                f"{path}.{i}: task {name!r} belongs to the {TASKS[name].world} world, the data source "
+                f"{path}.{i}: task {name!r} belongs to the {known[name].world} world, the data source "
                 f"is of the {world} world. {nearest(name, candidates)}"
             )
 
 
 def _intermediate(spec: StudySpec) -> Iterator[str]:
     part = spec.intermediate
-    trainable = [name for name, task in TASKS.items() if task.train]
-    yield from _known_tasks("intermediate.tasks", part.tasks, spec.world, trainable)
+    trainable = [name for name, task in spec.catalogue.items() if task.train]
+    yield from _known_tasks("intermediate.tasks", part.tasks, spec, trainable)
     for i, name in enumerate(part.tasks):
-        if name in TASKS and not TASKS[name].train:
+        if name in spec.catalogue and not spec.catalogue[name].train:
             yield f"intermediate.tasks.{i}: task {name!r} is never trained. {nearest(name, trainable)}"
     lowest, highest = part.count
     if lowest > highest or highest > len(part.tasks):
@@ -93,14 +121,14 @@ def _intermediate(spec: StudySpec) -> Iterator[str]:
 
 def _targets(spec: StudySpec) -> Iterator[str]:
     part = spec.target
-    benchmark = tuple(benchmark_tasks(part.benchmark))
-    yield from _known_tasks("target.tasks", part.tasks, spec.world, benchmark)
+    listed = {*benchmark(part.benchmark).cells, *(task.name for task in spec.custom_tasks)}
+    yield from _known_tasks("target.tasks", part.tasks, spec, listed)
     for i, name in enumerate(part.tasks):
-        if name not in TASKS:
+        if name not in spec.catalogue:
             continue
-        if name not in benchmark:
-            yield f"target.tasks.{i}: {name!r} is not in {part.benchmark}. {nearest(name, benchmark)}"
-        elif not TASKS[name].score_languages:
+        if name not in listed:
+            yield f"target.tasks.{i}: {name!r} is not in {part.benchmark}. {nearest(name, listed)}"
+        elif not scorable_languages(spec, name):
             yield f"target.tasks.{i}: task {name!r} has no split to score it on"
     yield from _batches("target", part.batch_tokens, part.accumulation, part.tokens)
 
@@ -119,9 +147,9 @@ def _languages(spec: StudySpec) -> Iterator[str]:
     except TaskError as error:
         yield f"target.languages.low_resource: {error}"
         return
-    tasks = [name for name in spec.target.tasks if name in TASKS]
+    tasks = [name for name in spec.target.tasks if name in spec.catalogue]
     known = tuple(TOY_LANGUAGES if spec.world == "toy" else LANGUAGES)
-    scorable = {code for name in tasks for code in TASKS[name].score_languages}
+    scorable = {code for name in tasks for code in scorable_languages(spec, name)}
     if isinstance(spec.target.languages, tuple):
         for i, code in enumerate(asked):
             if code in asked[:i]:
@@ -135,13 +163,13 @@ def _languages(spec: StudySpec) -> Iterator[str]:
                 )
     for i, name in enumerate(spec.target.tasks):
         if (
-            name in TASKS
-            and TASKS[name].score_languages
-            and not set(asked) & set(TASKS[name].score_languages)
+            name in spec.catalogue
+            and scorable_languages(spec, name)
+            and not set(asked) & set(scorable_languages(spec, name))
         ):
             yield (
                 f"target.tasks.{i}: task {name!r} has none of the study's languages; it has "
-                f"{', '.join(TASKS[name].score_languages)}"
+                f"{', '.join(scorable_languages(spec, name))}"
             )
 
 
@@ -167,7 +195,12 @@ def _data(spec: StudySpec) -> Iterator[str]:
         yield f"data.path: only a mirror has one, the source is {spec.data.source!r}"
     if spec.data.source != "hub" and spec.data.revisions:
         yield f"data.revisions: only the hub has them, the source is {spec.data.source!r}"
-    known = {s.data.repo for task in TASKS.values() for s in (*task.train, *task.search, *task.report)}
+    known = {
+        split.data.repo
+        for task in spec.catalogue.values()
+        for split in (*task.train, *task.search, *task.report, *task.pool)
+        if isinstance(split.data, HubData)
+    }
     for repo in spec.data.revisions:
         if repo not in known:
             yield f"data.revisions.{repo}: no task reads this data set. {nearest(repo, known)}"

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from scheduler.spec import StudySpec
 from trainers.errors import EmptySplitError, MissingDataError
-from trainers.tasks.catalog import TASKS
 from trainers.tasks.hub import HubSource
 from trainers.tasks.source import UNPINNED, DataIdentity
-from trainers.tasks.spec import FamilyName, Split
+from trainers.tasks.spec import FamilyName, HubData, Split, TaskSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +28,37 @@ class Need:
 def needs_of(spec: StudySpec) -> Iterator[Need]:
     """Every split and language that some stage of the study may read."""
     if spec.pretrain is not None:
-        for name, task in TASKS.items():
+        for task in spec.catalogue.values():
             if task.world == spec.world and task.family is FamilyName.MASKED:
-                yield from _training(name, "the pretrain key")
+                yield from _training(task, task.train_languages, "the pretrain key")
     for name in spec.intermediate.tasks:
-        yield from _training(name, f"{name} from intermediate.tasks")
+        languages = spec.mixed_languages(name)
+        yield from _training(spec.catalogue[name], languages, f"{name} from intermediate.tasks")
     for name, languages in spec.cells:
-        yield from _training(name, f"{name} from target.tasks")
-        for language in languages:
-            remedy = f"{language} from target.languages, or {name} from target.tasks"
-            for split in (*TASKS[name].search, *TASKS[name].report):
-                if language in split.languages:
-                    yield Need(split, language, remedy)
+        yield from _target(spec, spec.catalogue[name], languages)
 
 
-def _training(name: str, remedy: str) -> Iterator[Need]:
-    for split in TASKS[name].train:
+def _target(spec: StudySpec, task: TaskSpec, languages: tuple[str, ...]) -> Iterator[Need]:
+    """What a target task is trained on, after the tasks before it, and scored on."""
+    remedy = f"{task.name} from target.tasks"
+    trained: TaskSpec | None = task
+    while trained is not None:
+        yield from _training(trained, trained.train_languages[:1], remedy)
+        trained = spec.catalogue.task(trained.after) if trained.after else None
+    for split in task.pool:
         for language in split.languages:
             yield Need(split, language, remedy)
+    for language in languages:
+        for split in (*task.search, *task.report):
+            if language in split.languages:
+                yield Need(split, language, f"the cell, by target.skip: [{task.name}/{language}]")
+
+
+def _training(task: TaskSpec, languages: tuple[str, ...], remedy: str) -> Iterator[Need]:
+    for split in task.train:
+        for language in split.languages:
+            if language in languages:
+                yield Need(split, language, remedy)
 
 
 def check_there(spec: StudySpec, identity: Callable[[Split, str], DataIdentity]) -> None:
@@ -80,6 +92,7 @@ def unpinned_repos(spec: StudySpec) -> tuple[str, ...]:
         dict.fromkeys(
             need.split.data.repo
             for need in needs_of(spec)
-            if source.identity(need.split, need.language).revision == UNPINNED
+            if isinstance(need.split.data, HubData)
+            and source.identity(need.split, need.language).revision == UNPINNED
         )
     )

@@ -14,6 +14,7 @@ from scheduler.places import run_folder, store_url, tracking_url
 from scheduler.spec import StudySpec
 from scheduler.state import StudyState
 from scheduler.study import Study, open_study
+from trainers.tasks.catalog import TASKS
 from trainers.worker import Worker, WorkerSettings
 
 Watch = Callable[[StudyState, Balance], None]
@@ -106,6 +107,7 @@ def worker_settings(spec: StudySpec) -> WorkerSettings:
         cache_dir=str(run_folder(spec).parent / "cache"),
         model=spec.model.name,
         revisions=dict(spec.data.revisions),
+        tasks=tuple(task for name, task in spec.catalogue.items() if TASKS.get(name) != task),
     )
 
 

@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from statistics import fmean
 
 from trainers.stage import CellScore
-from trainers.tasks.catalog import TASKS
-from trainers.tasks.spec import FamilyName
+from trainers.tasks.spec import RETRIEVAL_METRICS
 
 
 def task_scores(cells: Iterable[CellScore]) -> dict[str, float]:
@@ -35,7 +34,7 @@ def score(cells: Iterable[CellScore], *, retrieval: bool = True) -> float:
     Raises:
         ValueError: there is nothing to average.
     """
-    counted = [c for c in cells if retrieval or TASKS[c.task].family is not FamilyName.RETRIEVAL]
+    counted = [cell for cell in cells if retrieval or cell.metric not in RETRIEVAL_METRICS]
     if not counted:
         raise ValueError("a score needs at least one cell")
     return fmean(task_scores(counted).values())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,8 +17,10 @@ from pydantic import Field
 
 from budgets.errors import SpecError
 from budgets.spec import BudgetSpec, Count, Number, SpecModel, Whole, parse, read_yaml
-from scheduler.checks import cells_of, languages_of, problems_of
+from scheduler.checks import cells_of, languages_of, mixed_languages_of, problems_of
 from scheduler.places import changed, journal_url, run_folder, store_url, tracking_url
+from scheduler.spec_tasks import CustomTaskSpec
+from trainers.tasks.catalog import Catalogue, installed
 
 __all__ = [
     "StudySpec",
@@ -36,6 +39,7 @@ Positive = Annotated[Whole, Field(ge=1)]
 Rate = Annotated[Number, Field(gt=0, lt=1)]
 Temperature = Annotated[Number, Field(ge=1)]
 Tokens = Annotated[Count, Field(gt=0)]
+Weight = Annotated[Number, Field(gt=0)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
@@ -76,22 +80,35 @@ class PretrainSpec(SpecModel):
 
 
 class MixingSpec(SpecModel):
-    """Ranges of the two numbers that decide how often a task of a mix is drawn.
+    """How often a task of a mix is drawn.
 
     Attributes:
+        rule: ``temperature`` searches cap and temperature; ``proportional`` follows the data,
+            ``uniform`` treats every task alike, ``weights`` takes the ones given.
         cap: K, examples of a task that count, lowest and highest.
         temperature: T, lowest and highest, at least 1.
+        weights: by task, for the rule of that name.
+        text: the share of steps that masked text gets beside other tasks, lowest and highest; None
+            lets the rule decide, as for any task.
     """
 
+    rule: Literal["temperature", "proportional", "uniform", "weights"] = "temperature"
     cap: tuple[Tokens, Tokens] = (16_384, 131_072)
     temperature: tuple[Temperature, Temperature] = (1.0, 4.0)
+    weights: Mapping[str, Weight] = Field(default_factory=dict)
+    text: tuple[Rate, Rate] | None = None
 
 
 class IntermediateSpec(SpecModel):
     """What may be trained between pretraining and the target.
 
     Attributes:
-        tasks: names in the catalogue.
+        tasks: names in the catalogue, or of ``custom_tasks``.
+        languages: those that supervised tasks are trained in; each task's first (English) if empty.
+        translations: where the languages lie that a task does not have in the catalogue: ``configs`` in
+            configurations of their own, ``<config>.<language>``; ``column`` in the column
+            ``translations`` of the English file, a struct with a field per language.
+        text_languages: those that masked text is trained in; all it has if empty.
         count: k, the number of tasks in a mix, lowest and highest.
         mixing: how often each is drawn.
         rungs: tokens trained on, ascending; each rung continues the one before.
@@ -101,6 +118,9 @@ class IntermediateSpec(SpecModel):
     """
 
     tasks: Annotated[tuple[str, ...], Field(min_length=1)]
+    languages: tuple[str, ...] = ()
+    translations: Literal["configs", "column"] = "configs"
+    text_languages: tuple[str, ...] = ()
     count: tuple[Natural, Natural]
     mixing: MixingSpec = MixingSpec()
     rungs: Annotated[tuple[Tokens, ...], Field(min_length=1)]
@@ -119,16 +139,18 @@ class TargetSpec(SpecModel):
     """What the study is for.
 
     Attributes:
-        benchmark: the list that ``tasks`` are from.
-        tasks: names in the catalogue.
-        languages: ISO codes, or a definition of *low-resource*.
+        benchmark: the list that ``tasks`` are from, beside ``custom_tasks``.
+        tasks: names in the catalogue, or of ``custom_tasks``.
+        languages: ISO codes, a definition of *low-resource*, or ``all``.
+        skip: cells to do without, as ``task/language``.
         tokens: trained on per target task, on English data.
         max_examples: examples per cell that the search scores at most; None for all.
     """
 
     benchmark: Literal["xtreme", "xtreme-r", "toy"]
     tasks: Annotated[tuple[str, ...], Field(min_length=1)]
-    languages: Annotated[tuple[str, ...], Field(min_length=1)] | LowResourceSpec
+    languages: Annotated[tuple[str, ...], Field(min_length=1)] | LowResourceSpec | Literal["all"]
+    skip: tuple[str, ...] = ()
     tokens: Tokens
     learning_rate: Rate = 2e-5
     batch_tokens: Tokens = 2048
@@ -205,6 +227,7 @@ class StudySpec(SpecModel):
     model: ModelSpec
     data: DataSpec
     pretrain: PretrainSpec | None = None
+    custom_tasks: tuple[CustomTaskSpec, ...] = ()
     intermediate: IntermediateSpec
     target: TargetSpec
     objectives: ObjectivesSpec = ObjectivesSpec(score="max", gpu_hours="min")
@@ -217,6 +240,11 @@ class StudySpec(SpecModel):
         """``toy`` for the generated world, ``hub`` for real data."""
         return "toy" if self.data.source == "toy" else "hub"
 
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """Every task this study can name: built in, installed, and its own."""
+        return installed()
+
     @property
     def languages(self) -> tuple[str, ...]:
         """Languages of the study that at least one target task can score."""
@@ -226,6 +254,10 @@ class StudySpec(SpecModel):
     def cells(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Target tasks with the languages each is scored in."""
         return cells_of(self)
+
+    def mixed_languages(self, task: str) -> tuple[str, ...]:
+        """Languages that an intermediate task is trained in."""
+        return mixed_languages_of(self, task)
 
     @property
     def missing_cells(self) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -34,7 +34,6 @@ from trainers.stage import (
     TaskShare,
     stage_name,
 )
-from trainers.tasks.catalog import TASKS
 from trainers.tasks.source import DataIdentity, Source
 from trainers.tasks.spec import FamilyName, Split, TaskSpec
 
@@ -63,11 +62,12 @@ class StageTree:
     def __init__(self, spec: StudySpec, source: Source, entry: ModelEntry, revision: str) -> None:
         self.spec = spec
         self._source = source
+        self._tasks = spec.catalogue
         self._entry = entry
         self._model = ModelRef(spec.model.name, revision, spec.model.tuning, spec.model.precision)
         self._nodes = lru_cache(maxsize=None)(self._build)
         self._rates = lru_cache(maxsize=None)(self._drawn)
-        self._identities: dict[tuple[str, str, str, str], DataIdentity] = {}
+        self._identities: dict[tuple[str, str], DataIdentity] = {}
 
     @property
     def n_rungs(self) -> int:
@@ -87,8 +87,8 @@ class StageTree:
         if pretrain is None:
             return None
         shares = tuple(
-            TaskShare(name, 1.0, self._train_data(task))
-            for name, task in TASKS.items()
+            TaskShare(name, 1.0, self._train_data(task, task.train_languages), task.definition)
+            for name, task in self._tasks.items()
             if task.world == "toy" and task.family is FamilyName.MASKED
         )
         stage = PretrainStage(
@@ -105,7 +105,7 @@ class StageTree:
         return self._rates(mix)
 
     def _drawn(self, mix: Mix) -> tuple[tuple[str, float], ...]:
-        data = [self._train_data(TASKS[name]) for name in mix.tasks]
+        data = [self._mixed_data(name) for name in mix.tasks]
         sizes = [sum(d.n_rows or _UNKNOWN_ROWS for d in identities) for identities in data]
         drawn = draw_rates(sizes, cap=mix.cap, temperature=mix.temperature) if mix.tasks else []
         return tuple(
@@ -120,16 +120,17 @@ class StageTree:
         encoder = nodes[-1].name if nodes else None
         for task, languages in self.spec.cells:
             parent = encoder
-            if TASKS[task].train:
-                nodes.append(self._target(TASKS[task], encoder, recipe.seed))
+            if self._tasks[task].train:
+                nodes += self._targets(self._tasks[task], encoder, recipe.seed)
                 parent = nodes[-1].name
-            nodes.append(self._evaluate(TASKS[task], languages, parent, half))
-        return tuple(nodes)
+            nodes.append(self._evaluate(self._tasks[task], languages, parent, half))
+        return tuple({node.name: node for node in nodes}.values())
 
     def _trunk(self, recipe: Recipe, rung: int, base: str | None) -> list[Node]:
         settings = self.spec.intermediate
         shares = tuple(
-            TaskShare(name, rate, self._train_data(TASKS[name])) for name, rate in self.rates(recipe.mix)
+            TaskShare(name, rate, self._mixed_data(name), self._tasks[name].definition)
+            for name, rate in self.rates(recipe.mix)
         )
         nodes: list[Node] = []
         for level, tokens in enumerate(settings.rungs[: rung + 1]):
@@ -147,16 +148,25 @@ class StageTree:
             nodes.append(self._node(stage))
         return nodes
 
-    def _target(self, task: TaskSpec, parent: str | None, seed: int) -> Node:
+    def _targets(self, task: TaskSpec, parent: str | None, seed: int) -> list[Node]:
+        """The target stage of ``task`` after those of the tasks that come before it."""
+        before = self._tasks.task(task.after) if task.after else None
+        nodes = self._targets(before, parent, seed) if before else []
+        head_of = task.after if before and before.family is task.family else ""
+        return [*nodes, self._target(task, nodes[-1].name if nodes else parent, head_of, seed)]
+
+    def _target(self, task: TaskSpec, parent: str | None, head_of: str, seed: int) -> Node:
         target = self.spec.target
         stage = TargetStage(
             self._model,
             parent,
             task.name,
-            self._train_data(task),
+            self._train_data(task, task.train_languages[:1]),
             target.tokens,
             Optimisation(target.learning_rate, target.batch_tokens, target.accumulation),
             seed,
+            task.definition,
+            head_of,
         )
         return self._node(stage)
 
@@ -164,23 +174,43 @@ class StageTree:
         self, task: TaskSpec, languages: tuple[str, ...], parent: str | None, half: Half
     ) -> Node:
         splits = task.search if half is Half.SEARCH else task.report
-        data = tuple(
+        scored = tuple(
             self.identity(split, language)
             for language in languages
             for split in splits
             if language in split.languages
         )
+        pool = tuple(
+            self.identity(split, language) for split in task.pool for language in split.languages
+        )
         most = self.spec.target.max_examples if half is Half.SEARCH else self.spec.final.max_examples
-        return self._node(EvaluateStage(self._model, parent, task.name, languages, half, data, most))
+        stage = EvaluateStage(
+            self._model,
+            parent,
+            task.name,
+            languages,
+            half,
+            tuple(dict.fromkeys((*scored, *pool))),
+            most,
+            task.definition,
+        )
+        return self._node(stage)
 
-    def _train_data(self, task: TaskSpec) -> tuple[DataIdentity, ...]:
+    def _mixed_data(self, name: str) -> tuple[DataIdentity, ...]:
+        """What a task is trained on as part of a mix."""
+        return self._train_data(self._tasks[name], self.spec.mixed_languages(name))
+
+    def _train_data(self, task: TaskSpec, languages: Sequence[str]) -> tuple[DataIdentity, ...]:
         return tuple(
-            self.identity(split, language) for split in task.train for language in split.languages
+            self.identity(split, language)
+            for split in task.train
+            for language in split.languages
+            if language in languages
         )
 
     def identity(self, split: Split, language: str) -> DataIdentity:
         """The identity of a split, asked of the source once: a mirror reads a file's footer."""
-        key = (split.data.repo, split.data.config_for(language), split.name, language)
+        key = (split.place(language), language)
         if key not in self._identities:
             self._identities[key] = self._source.identity(split, language)
         return self._identities[key]
@@ -196,9 +226,9 @@ class StageTree:
             case IntermediateStage(tokens_before=before, tokens=tokens, optimisation=steps):
                 what, n_units = "intermediate", tokens - before + round(steps.decay_share * tokens)
             case TargetStage(task=task, tokens=tokens):
-                what, n_units = f"target/{TASKS[task].family}", tokens
+                what, n_units = f"target/{self._tasks[task].family}", tokens
             case EvaluateStage(task=task):
-                what, n_units = f"evaluate/{task}", _rows_scored(stage)
+                what, n_units = f"evaluate/{task}", self._rows_scored(stage)
         return Work(f"{what}/{self._model.name}", n_units, self._prior_ms(stage, n_units))
 
     def _prior_ms(self, stage: Stage, n_units: int) -> int:
@@ -209,13 +239,12 @@ class StageTree:
         rate = _PRIOR_OPS_PER_S[self.spec.budget.devices.kind]
         return _PRIOR_FIXED_MS + round(1000 * ops / rate)
 
-
-def _rows_scored(stage: EvaluateStage) -> int:
-    """Examples that an evaluation reads: half of a split that search and report share."""
-    task = TASKS[stage.task]
-    halved = 2 if task.search == task.report else 1
-    rows = ((d.n_rows or _UNKNOWN_ROWS) // halved for d in stage.data)
-    return sum(min(n, stage.max_examples or n) for n in rows)
+    def _rows_scored(self, stage: EvaluateStage) -> int:
+        """Examples that an evaluation reads: half of a split that search and report share."""
+        task = self._tasks[stage.task]
+        halved = 2 if task.search == task.report else 1
+        rows = ((d.n_rows or _UNKNOWN_ROWS) // halved for d in stage.data)
+        return sum(min(n, stage.max_examples or n) for n in rows)
 
 
 def merged(paths: Sequence[Sequence[Node]]) -> dict[str, Node]:

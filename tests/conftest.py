@@ -38,3 +38,12 @@ def mirror() -> str:
         )
         pytest.skip(f"no mirror of real data: {why}, which has no hub/")
     return str(folder)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where torch can use none."""
+    if item.get_closest_marker("gpu") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a GPU, and torch can use none here")

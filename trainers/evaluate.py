@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from trainers.devices import uses_bf16
 from trainers.families import family
 from trainers.metrics import STATISTICS, value
 from trainers.stage import CellScore
-from trainers.tasks.catalog import task as catalogue_task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +39,7 @@ class DeadlinePassed(Exception):  # noqa: N818 - a planned stop, not something g
 
 def evaluate(
     stage: EvaluateStage,
+    task: TaskSpec,
     encoder: nn.Module,
     head: nn.Module,
     *,
@@ -53,11 +54,12 @@ def evaluate(
     """Scores of the stage's task in each of its languages.
 
     Args:
-        stage: which task, languages and examples.
+        stage: which languages and examples.
+        task: the stage's task.
         encoder: on ``device``; it and ``head`` are left in evaluation mode.
         head: the task's head.
         tokenizer: the model's.
-        entry: the model's entry, for its retrieval layer.
+        entry: the model's entry, for its retrieval layer and pooling.
         source: where examples come from.
         cache_dir: where tokenised examples are kept.
         batch_tokens: tokens of a batch at most, padding counted; a longer example goes alone.
@@ -74,9 +76,8 @@ def evaluate(
     from trainers.features import features
     from trainers.tasks.canonical import cell_examples
 
-    task = catalogue_task(stage.task)
     scores, tables = [], []
-    bf16 = stage.model.precision == "bf16" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    bf16 = uses_bf16(stage.model.precision, device)
     for language in stage.languages:
         examples = cell_examples(task, language, stage.half, source, stage.max_examples)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
@@ -87,13 +88,14 @@ def evaluate(
                 encoder,
                 head,
                 pad_id=tokenizer.pad_token_id,
-                layer=entry.retrieval_layer,
+                entry=entry,
+                language=language,
                 batch_tokens=batch_tokens,
                 device=device,
                 until=until,
             )
         scores.append(cell_score(task, language, records))
-        tables.append(records_table(task, language, examples["id"], records))
+        tables.append(records_table(task, language, scored_ids(examples), records))
     return tuple(scores), pa.concat_tables(tables)
 
 
@@ -105,12 +107,13 @@ def score_cell(
     head: nn.Module,
     *,
     pad_id: int,
-    layer: int,
+    entry: ModelEntry,
+    language: str,
     batch_tokens: int,
     device: torch.device,
     until: Callable[[], bool],
 ) -> Records:
-    """Statistics of each example of one cell, in the order of ``examples``.
+    """Statistics of each scored example of one cell, in the order of ``examples``.
 
     ``features`` are those of ``examples``, made for evaluation.
 
@@ -125,7 +128,14 @@ def score_cell(
         batches = _batches(
             shape, features, pad_id=pad_id, batch_tokens=batch_tokens, device=device, until=until
         )
-        return shape.score(encoder, head, batches, columns, task, layer=layer)
+        return shape.score(encoder, head, batches, columns, task, entry=entry, language=language)
+
+
+def scored_ids(examples: Dataset) -> list[str]:
+    """Ids of the examples that have a record: all, or those whose column ``scored`` is true."""
+    if "scored" not in examples.column_names:
+        return list(examples["id"])
+    return [name for name, scored in zip(examples["id"], examples["scored"], strict=True) if scored]
 
 
 def cell_score(task: TaskSpec, language: str, records: Records) -> CellScore:

@@ -23,7 +23,6 @@ from trainers.evaluate import DeadlinePassed, evaluate
 from trainers.loop import SaveRhythm
 from trainers.memory import free_cached, ran_out
 from trainers.stage import CellScore, EvaluateStage, Outcome, stage_name
-from trainers.tasks.catalog import task as catalogue_task
 from trainers.training import FACTS, Lease
 
 if TYPE_CHECKING:
@@ -132,7 +131,7 @@ class _Run:
         stage, warm = self._stage, self._warm
         self._encoder = warm.encoder(stage.model, stage.parent)
         width = self._encoder.config.hidden_size
-        self._head = warm.head(catalogue_task(stage.task), width, stage.parent)
+        self._head = warm.head(warm.task(stage.task), width, stage.parent)
         with self._store.reading(self._name + PARTIAL) as folder:
             if folder is not None:
                 self._cells = _Cells.load(folder)
@@ -194,6 +193,7 @@ class _Run:
         warm, stage = self._warm, self._stage
         (score,), records = evaluate(
             replace(stage, languages=(language,)),
+            warm.task(stage.task),
             self._encoder,
             self._head,
             tokenizer=warm.tokenizer(stage.model),

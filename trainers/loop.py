@@ -21,6 +21,7 @@ import torch
 
 from budgets.clock import Clock
 from trainers.batches import Position, TaskBatches
+from trainers.devices import uses_bf16
 from trainers.errors import InfeasibleError
 from trainers.families.base import Batch, Family
 from trainers.memory import free_cached, halves, ran_out
@@ -252,5 +253,5 @@ def _parts(
 
 
 def _autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    wanted = precision == "bf16" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    wanted = uses_bf16(precision, device)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted)

@@ -4,8 +4,9 @@ A metric is a function of *sums* of statistics over examples, so a cell, a boots
 cells together are all scored alike, and a bootstrap scores a thousand samples in one call.
 
     accuracy, accuracy_at_1   100 * correct / n
-    span_f1                   100 * 2 * true_positives / (n_predicted + n_gold)
-    qa_f1_em                  100 * (f1 + em) / (2 * n)
+    map_at_20                 100 * average_precision / n
+    span_f1, mining_f1        100 * 2 * true_positives / (n_predicted + n_gold)
+    qa_f1_em, mlqa_f1_em      100 * (f1 + em) / (2 * n)
     pseudo_perplexity         100 * exp(-loss / n_tokens), that is 100 / pseudo-perplexity, so that
                               more is better and 100 is perfect, as everywhere
 
@@ -32,7 +33,10 @@ STATISTICS: Mapping[Metric, tuple[str, ...]] = MappingProxyType(
         Metric.ACCURACY: ("correct",),
         Metric.SPAN_F1: ("true_positives", "n_predicted", "n_gold"),
         Metric.QA_F1_EM: ("f1", "em"),
+        Metric.MLQA_F1_EM: ("f1", "em"),
         Metric.ACCURACY_AT_1: ("correct",),
+        Metric.MAP_AT_20: ("average_precision",),
+        Metric.MINING_F1: ("true_positives", "n_predicted", "n_gold"),
         Metric.PSEUDO_PERPLEXITY: ("loss", "n_tokens"),
     }
 )
@@ -56,9 +60,11 @@ def value(metric: Metric, sums: Sums, n: float | NDArray[np.float64]) -> NDArray
     match metric:
         case Metric.ACCURACY | Metric.ACCURACY_AT_1:
             return 100 * _ratio(of["correct"], n)
-        case Metric.SPAN_F1:
+        case Metric.MAP_AT_20:
+            return 100 * _ratio(of["average_precision"], n)
+        case Metric.SPAN_F1 | Metric.MINING_F1:
             return 100 * _ratio(2 * of["true_positives"], of["n_predicted"] + of["n_gold"])
-        case Metric.QA_F1_EM:
+        case Metric.QA_F1_EM | Metric.MLQA_F1_EM:
             return 100 * _ratio(of["f1"] + of["em"], 2 * np.asarray(n, dtype=np.float64))
         case Metric.PSEUDO_PERPLEXITY:
             points = 100 * np.exp(-_ratio(of["loss"], of["n_tokens"]))

@@ -83,11 +83,12 @@ class Optimisation:
 
 @dataclass(frozen=True, slots=True)
 class TaskShare:
-    """One task of a mix: the chance that a batch comes from it, and its data."""
+    """One task of a mix: the chance that a batch comes from it, its data, its ``definition``."""
 
     task: str
     rate: float
     data: tuple[DataIdentity, ...]
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,13 @@ class IntermediateStage:
 
 @dataclass(frozen=True, slots=True)
 class TargetStage:
-    """Fine-tuning on the English data of one target task, from the encoder of ``parent``."""
+    """Fine-tuning on the English data of one target task, from the encoder of ``parent``.
+
+    Attributes:
+        definition: of the task (``TaskSpec.definition``).
+        head_of: the task whose trained head in ``parent`` this stage's head starts from, where the
+            two are of one shape (``TaskSpec.after``); empty for a new head.
+    """
 
     model: ModelRef
     parent: str | None
@@ -138,6 +145,8 @@ class TargetStage:
     tokens: int
     optimisation: Optimisation
     seed: int
+    definition: str = ""
+    head_of: str = ""
     code: int = CODE_VERSION
 
     kind = StageKind.TARGET
@@ -152,7 +161,9 @@ class EvaluateStage:
             retrieval straight from a published model.
         languages: the cells.
         half: search or report.
+        data: of the cells, and of the pool that their candidates come from.
         max_examples: examples per cell at most, the first by hash of id; None for all.
+        definition: of the task (``TaskSpec.definition``).
     """
 
     model: ModelRef
@@ -162,6 +173,7 @@ class EvaluateStage:
     half: Half
     data: tuple[DataIdentity, ...]
     max_examples: int | None = None
+    definition: str = ""
     code: int = CODE_VERSION
 
     kind = StageKind.EVALUATE

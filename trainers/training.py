@@ -38,7 +38,6 @@ from trainers.stage import (
     stage_name,
 )
 from trainers.state import Learner, Progress, Snapshot
-from trainers.tasks.catalog import task as catalogue_task
 from trainers.warm import HEADS, WarmCache
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ class _Run:
                 Course(
                     share.task,
                     share.rate,
-                    family(catalogue_task(share.task).family),
+                    family(warm.task(share.task).family),
                     warm.batches(share, stage.model, stage.optimisation, stage.seed),
                 )
                 for share in shares
@@ -169,7 +168,7 @@ class _Run:
         self._encoder = encoder
         self._learner = Learner(
             encoder,
-            [catalogue_task(share.task) for share in shares],
+            [warm.task(share.task) for share in shares],
             width=encoder.config.hidden_size,
             optimisation=stage.optimisation,
             seed=stage.seed,

@@ -26,7 +26,7 @@ from trainers.stage import ModelRef, Optimisation, TaskShare
 from trainers.state import make_head
 from trainers.tasks import open_source
 from trainers.tasks.canonical import examples
-from trainers.tasks.catalog import task as catalogue_task
+from trainers.tasks.catalog import TASKS
 from trainers.tasks.source import DataIdentity
 from trainers.tasks.spec import TaskSpec
 
@@ -53,6 +53,7 @@ class WarmCache:
         self._store = store
         self._place = (settings.source_kind, settings.source_path)
         self._model_name = settings.model
+        self._tasks = {task.name: task for task in settings.tasks}
         self.cache_dir = Path(settings.cache_dir)
         self.device = torch.device(settings.device)
         self.source = open_source(settings.source_kind, settings.source_path, settings.revisions)
@@ -67,6 +68,14 @@ class WarmCache:
     def entry(self, model: ModelRef) -> ModelEntry:
         """The model's entry."""
         return model_entry(self._model_name or model.name)
+
+    def task(self, name: str) -> TaskSpec:
+        """The task of that name: the study's own before a built-in one.
+
+        Raises:
+            UnknownTaskError: there is none.
+        """
+        return self._tasks.get(name) or TASKS.task(name)
 
     def tokenizer(self, model: ModelRef) -> PreTrainedTokenizerBase:
         """The model's tokenizer."""
@@ -158,7 +167,7 @@ class WarmCache:
     def _train_features(self, share: TaskShare, model: ModelRef) -> Dataset:
         from datasets import concatenate_datasets
 
-        task = catalogue_task(share.task)
+        task = self.task(share.task)
         tokenizer = self.tokenizer(model)
         wanted = {data.name: data.revision for data in share.data}
         parts = []

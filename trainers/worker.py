@@ -36,6 +36,7 @@ from trainers.stage import (
     Outcome,
     stage_name,
 )
+from trainers.tasks.spec import TaskSpec
 from trainers.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class WorkerSettings:
         cache_dir: of tokenised data and of stages read from a remote store.
         model: where a model that is a directory lies; None for a model known by its name.
         revisions: for the hub, commits by repository that go before the catalogue's pins.
+        tasks: those that are not built in, or are built in and changed by the study.
         watchdog: whether a process of its own ends this one when a lease is over. Not where the driver
             lives in the same process.
     """
@@ -72,6 +74,7 @@ class WorkerSettings:
     cache_dir: str
     model: str | None = None
     revisions: Mapping[str, str] = field(default_factory=dict)
+    tasks: tuple[TaskSpec, ...] = ()
     watchdog: bool = False
 
 

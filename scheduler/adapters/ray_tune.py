@@ -18,7 +18,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,13 +84,13 @@ class StageRunner(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Start the worker; its imports are part of the first lease."""
         from budgets.clock import MonotonicClock
-        from trainers.worker import Worker, WorkerSettings
+        from trainers.worker import Worker
 
         self._desk = ray.get_actor(config["desk"], namespace=_NAMESPACE)
         self._devices: int = config["devices"]
         self._look_s = 0.0
         self._seen_hurried = False
-        settings = WorkerSettings(**{**config["worker"], "watchdog": True})
+        settings = replace(config["worker"], watchdog=True)
         self._worker = Worker(settings, MonotonicClock())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -186,7 +186,7 @@ def _tuner(spec: StudySpec, settings: WorkerSettings, desk_name: str, bridge: Br
     kind = "gpu" if devices.kind == "gpu" else "cpu"
     return tune.Tuner(
         tune.with_resources(StageRunner, {"cpu": 1, kind: devices.per_trial}),
-        param_space={"desk": desk_name, "devices": devices.per_trial, "worker": asdict(settings)},
+        param_space={"desk": desk_name, "devices": devices.per_trial, "worker": settings},
         tune_config=tune.TuneConfig(
             search_alg=EngineSearcher(bridge),
             scheduler=EngineScheduler(bridge),

@@ -3,7 +3,8 @@ import re
 import pytest
 
 from trainers.errors import TaskError, UnknownTaskError
-from trainers.tasks.catalog import BENCHMARKS, TASKS, UNPINNED, benchmark_tasks, task
+from trainers.tasks.catalog import BENCHMARKS, TASKS, benchmark
+from trainers.tasks.entries.hub import UNPINNED
 from trainers.tasks.examples import CANONICAL
 from trainers.tasks.languages import LANGUAGES
 from trainers.tasks.spec import FamilyName, Metric
@@ -30,7 +31,7 @@ every_task = pytest.mark.parametrize("spec", TASKS.values(), ids=TASKS)
 
 @every_task
 def test_a_task_is_found_by_the_name_it_carries(spec):
-    assert task(spec.name) is spec
+    assert TASKS.task(spec.name) is spec
     assert spec.name == spec.name.lower()
 
 
@@ -83,13 +84,13 @@ def test_a_task_tells_licence_and_paper(spec):
 def test_benchmarks_list_targets_that_the_catalogue_has():
     assert set(BENCHMARKS) == {"xtreme", "xtreme-r", "toy"}
     for name in BENCHMARKS:
-        for target in benchmark_tasks(name):
+        for target in benchmark(name).cells:
             assert TASKS[target].group != "intermediate"
             assert TASKS[target].score_languages
 
 
 def test_xtreme_tasks_have_as_many_languages_as_published():
-    counts = {name: len(TASKS[name].score_languages) for name in benchmark_tasks("xtreme")}
+    counts = {name: len(TASKS[name].score_languages) for name in benchmark("xtreme").cells}
     assert counts == {"xnli": 15, "udpos": 33, "panx": 40, "xquad": 11, "tydiqa": 9, "tatoeba": 36}
 
 
@@ -102,10 +103,10 @@ def test_configurations_are_named_as_on_the_hub():
 
 def test_an_unknown_task_is_answered_with_the_nearest():
     with pytest.raises(UnknownTaskError, match=r"no task 'xnl' .*Did you mean xnli") as caught:
-        task("xnl")
+        TASKS.task("xnl")
     assert caught.value.name == "xnl"
 
 
 def test_an_unknown_benchmark_is_answered_with_the_nearest():
     with pytest.raises(TaskError, match=r"no benchmark 'xtrem'.*xtreme"):
-        benchmark_tasks("xtrem")
+        benchmark("xtrem")

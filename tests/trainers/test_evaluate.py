@@ -4,7 +4,7 @@ import torch
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_model import PAD_ID, WIDTH, tiny_encoder, tiny_task, tiny_tokenizer
+from tiny_model import CELL, PAD_ID, WIDTH, tiny_encoder, tiny_task, tiny_tokenizer
 from transformers import AutoModel, AutoTokenizer
 
 from trainers.evaluate import (
@@ -20,7 +20,7 @@ from trainers.metrics import STATISTICS, value
 from trainers.models import MODELS
 from trainers.stage import EvaluateStage, Half, ModelRef
 from trainers.tasks import open_source
-from trainers.tasks.catalog import task as catalogue_task
+from trainers.tasks.catalog import TASKS
 from trainers.tasks.spec import FamilyName
 from trainers.tasks.toy.catalog import TOY_TASKS
 from trainers.tasks.toy.source import ToySource
@@ -74,7 +74,7 @@ def cell_of(name, until=never, batch_tokens=128):
         encoder,
         family(name).make_head(WIDTH, task),
         pad_id=PAD_ID,
-        layer=1,
+        **CELL,
         batch_tokens=batch_tokens,
         device=torch.device("cpu"),
         until=until,
@@ -146,6 +146,7 @@ def evaluated(task, languages, encoder, tokenizer, source, model, cache_dir, unt
     )
     return evaluate(
         stage,
+        task,
         encoder,
         family(task.family).make_head(encoder.config.hidden_size, task),
         tokenizer=tokenizer,
@@ -209,7 +210,7 @@ def test_real_tasks_are_scored_with_a_real_encoder(mirror, name, language, tmp_p
     folder = f"{mirror}/models/mini-xlmr"
     encoder = AutoModel.from_pretrained(folder, dtype=torch.float32, add_pooling_layer=False)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    task = catalogue_task(name)
+    task = TASKS[name]
     (score,), records = evaluated(
         task, (language,), encoder, tokenizer, open_source("mirror", mirror), "mini-xlmr", tmp_path
     )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_model import (
+    CELL,
     PAD_ID,
     WIDTH,
     as_rows,
@@ -118,7 +119,14 @@ def test_losses_are_booked_on_the_text_they_come_from():
     examples = {"id": ["0", "1", "2"], "text": ["the cat sleeps " * 10, "", "Bob runs"]}
     rows = as_rows(MASKED.encode(examples, TASK, tiny_tokenizer(), training=False))
     with torch.inference_mode():
-        records = MASKED.score(encoder, head, batched(MASKED, rows), examples, TASK, layer=1)
+        records = MASKED.score(
+            encoder,
+            head,
+            batched(MASKED, rows),
+            examples,
+            TASK,
+            **CELL,
+        )
     assert records["n_tokens"][1] == 0
     assert records["loss"][1] == 0
     per_token = records["loss"].sum() / records["n_tokens"].sum()

@@ -2,6 +2,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import (
+    CELL,
     PAD_ID,
     WIDTH,
     as_rows,
@@ -99,7 +100,7 @@ def test_records_follow_the_examples_whatever_the_order_of_batches():
     rows = as_rows(PAIR.encode(EXAMPLES, TASK, tiny_tokenizer(), training=False))
     backwards = ((PAIR.collate([row], PAD_ID), [row]) for row in reversed(rows))
     with torch.inference_mode():
-        records = PAIR.score(encoder, head, backwards, EXAMPLES, TASK, layer=1)
+        records = PAIR.score(encoder, head, backwards, EXAMPLES, TASK, **CELL)
     assert (records["correct"] == scored(PAIR, EXAMPLES, TASK, encoder, head)["correct"]).all()
 
 

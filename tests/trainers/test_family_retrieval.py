@@ -3,7 +3,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from tiny_model import PAD_ID, WIDTH, as_rows, batched, scored, tiny_encoder, tiny_task, tiny_tokenizer
+from tiny_model import (
+    CELL,
+    PAD_ID,
+    WIDTH,
+    as_rows,
+    batched,
+    scored,
+    tiny_encoder,
+    tiny_task,
+    tiny_tokenizer,
+)
 
 from trainers.errors import TaskError
 from trainers.families import family
@@ -73,7 +83,12 @@ def test_the_nearest_is_by_angle_not_by_length():
     examples = {"id": ["0", "1"], "query": ["cat", "dog"], "document": ["Ann", "Bob"]}
     rows = as_rows(RETRIEVAL.encode(examples, TASK, tiny_tokenizer(), training=False))
     records = RETRIEVAL.score(
-        encoder, torch.nn.Identity(), batched(RETRIEVAL, rows), examples, TASK, layer=1
+        encoder,
+        torch.nn.Identity(),
+        batched(RETRIEVAL, rows),
+        examples,
+        TASK,
+        **CELL,
     )
     assert records["correct"].tolist() == [1, 1]
 
@@ -117,5 +132,12 @@ def test_many_queries_are_answered_in_pieces(monkeypatch):
 
 def test_no_pairs_give_no_records():
     examples = {"id": [], "query": [], "document": []}
-    records = RETRIEVAL.score(tiny_encoder(), torch.nn.Identity(), iter(()), examples, TASK, layer=1)
+    records = RETRIEVAL.score(
+        tiny_encoder(),
+        torch.nn.Identity(),
+        iter(()),
+        examples,
+        TASK,
+        **CELL,
+    )
     assert np.array_equal(records["correct"], np.zeros(0))

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import (
+    CELL,
     PAD_ID,
     WIDTH,
     as_rows,
@@ -198,7 +199,14 @@ def test_no_answer_is_predicted_only_where_questions_may_have_none():
     assert all(answers)
     examples["answers"], examples["starts"] = [["the cat"], []], [[0], []]
     marks = [(rows[0]["context_from"], rows[0]["context_from"] + 1), (0, 0)]
-    records = SPANS.score(tiny_encoder(), Oracle(marks), batched(SPANS, rows), examples, TASK, layer=1)
+    records = SPANS.score(
+        tiny_encoder(),
+        Oracle(marks),
+        batched(SPANS, rows),
+        examples,
+        TASK,
+        **CELL,
+    )
     assert records["em"].tolist() == [1, 1]
     assert records["f1"].tolist() == [1, 1]
 

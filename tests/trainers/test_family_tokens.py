@@ -3,6 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import (
+    CELL,
     PAD_ID,
     WIDTH,
     as_rows,
@@ -124,7 +125,14 @@ def test_right_tags_score_as_true_positives_across_windows():
     assert len(rows) > 3
     oracle = Oracle(3)
     oracle.tags = iter([tag for row in rows for tag in row["tags"]])
-    records = TOKENS.score(tiny_encoder(), oracle, batched(TOKENS, rows, 3), examples, task, layer=1)
+    records = TOKENS.score(
+        tiny_encoder(),
+        oracle,
+        batched(TOKENS, rows, 3),
+        examples,
+        task,
+        **CELL,
+    )
     assert [records[name].tolist() for name in ("true_positives", "n_predicted", "n_gold")] == [
         [40],
         [40],
@@ -139,7 +147,14 @@ def test_a_word_the_tokenizer_loses_is_predicted_outside():
     assert rows[0]["words"] == [0, 2]
     oracle = Oracle(3)
     oracle.tags = iter([1, 2])
-    records = TOKENS.score(tiny_encoder(), oracle, batched(TOKENS, rows), examples, TASK, layer=1)
+    records = TOKENS.score(
+        tiny_encoder(),
+        oracle,
+        batched(TOKENS, rows),
+        examples,
+        TASK,
+        **CELL,
+    )
     assert [records[name].item() for name in ("true_positives", "n_predicted", "n_gold")] == [2, 2, 3]
 
 

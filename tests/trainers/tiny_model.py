@@ -9,6 +9,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
+from trainers.models import ModelEntry
 from trainers.tasks.spec import FamilyName, Metric, TaskSpec
 
 WIDTH = 32
@@ -118,8 +119,30 @@ def losses_while_training(shape, examples, task, n_steps=25):
     return losses, encoder, head
 
 
-def scored(shape, examples, task, encoder, head, size=4, layer=1):
+ENTRY = ModelEntry(
+    name="tiny",
+    hub_id="",
+    revision="",
+    max_length=64,
+    retrieval_layer=1,
+    n_layers=N_LAYERS,
+    width=WIDTH,
+    n_parameters=0,
+)
+
+
+CELL = {"entry": ENTRY, "language": "xx"}  # what a family is told of the cell it scores
+
+
+def scored(shape, examples, task, encoder, head, size=4, **more):
     """Records of ``examples``."""
     rows = as_rows(shape.encode(examples, task, tiny_tokenizer(), training=False))
     with torch.inference_mode():
-        return shape.score(encoder, head, batched(shape, rows, size), examples, task, layer=layer)
+        return shape.score(
+            encoder,
+            head,
+            batched(shape, rows, size),
+            examples,
+            task,
+            **{**CELL, **more},
+        )

@@ -28,7 +28,7 @@ from trainers.stage import (
     stage_name,
 )
 from trainers.tasks import open_source
-from trainers.tasks.catalog import task
+from trainers.tasks.catalog import TASKS
 from trainers.worker import Worker, WorkerSettings
 
 OPTIMISATION = Optimisation(learning_rate=1e-3, batch_tokens=256)
@@ -116,7 +116,7 @@ class Bench:
     def data(self, name):
         return tuple(
             self.source.identity(split, language)
-            for split in task(name).train
+            for split in TASKS.task(name).train
             for language in split.languages
         )
 

@@ -12,6 +12,8 @@ example), ``n_tokens`` (tokens in it, special ones included) and whatever its fa
                   batch of B features holds B * C sequences
     spans, tokens a long text gives several windows, features with the same ``example``
     retrieval     two features per example, one per ``side``
+    ranking       training: a question and its answer in one feature; else a feature per text
+    mining        one feature per sentence
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerBase
 
+    from trainers.models import ModelEntry
     from trainers.tasks.spec import TaskSpec
 
 Examples = Mapping[str, Sequence[Any]]  # canonical columns of a slice of rows
@@ -63,11 +66,13 @@ class Family(Protocol):
         examples: Examples,
         task: TaskSpec,
         *,
-        layer: int,
+        entry: ModelEntry,
+        language: str,
     ) -> Records:
-        """Per-example statistics (see ``trainers/metrics.py``), a row per example, in order.
+        """Per-example statistics (see ``trainers/metrics.py``), a row per scored example, in order.
 
         ``batches`` yields each batch, collated only when it is asked for, with the feature rows it
-        was made of. ``layer`` is the model entry's retrieval layer (index into ``hidden_states``),
-        used by retrieval alone.
+        was made of. ``entry`` says which layer and pooling retrieval reads; ``language`` is the
+        cell's, for answers that each language normalises in its own way. Every example is scored
+        but those whose column ``scored`` is false.
         """

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from trainers.families.base import Batch, Examples, Features, Records
+    from trainers.models import ModelEntry
     from trainers.tasks.spec import TaskSpec
 
 
@@ -104,10 +105,11 @@ class ChoiceFamily:
         examples: Examples,
         task: TaskSpec,
         *,
-        layer: int,
+        entry: ModelEntry,
+        language: str,
     ) -> Records:
         """1 where the likeliest choice is the right one."""
-        del task, layer
+        del task, entry, language
         correct = np.zeros(len(examples["label"]))
         for batch, rows in batches:
             hit_B = _logits(encoder, head, batch).argmax(-1) == batch["label"]

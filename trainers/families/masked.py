@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from trainers.families.base import Batch, Examples, Features, Records
+    from trainers.models import ModelEntry
     from trainers.tasks.spec import TaskSpec
 
 MASKED_SHARE = 0.15
@@ -120,10 +121,11 @@ class MaskedFamily:
         examples: Examples,
         task: TaskSpec,
         *,
-        layer: int,
+        entry: ModelEntry,
+        language: str,
     ) -> Records:
         """Summed loss and number of masked tokens per text, under masks that are always the same."""
-        del task, layer
+        del task, entry, language
         records = {name: np.zeros(len(examples["text"])) for name in ("loss", "n_tokens")}
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(_EVALUATION_SEED)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from trainers.families.base import Batch, Examples, Features, Records
+    from trainers.models import ModelEntry
     from trainers.tasks.spec import TaskSpec
 
 
@@ -86,10 +87,11 @@ class PairFamily:
         examples: Examples,
         task: TaskSpec,
         *,
-        layer: int,
+        entry: ModelEntry,
+        language: str,
     ) -> Records:
         """1 where the likeliest label is the right one."""
-        del task, layer
+        del task, entry, language
         correct = np.zeros(len(examples["label"]))
         for batch, rows in batches:
             hit_B = head(encode_batch(encoder, batch)).argmax(-1) == batch["label"]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from trainers.families.base import Batch, Examples, Features, Records
+    from trainers.models import ModelEntry
     from trainers.tasks.spec import TaskSpec
 
 QUERY, DOCUMENT = 0, 1
@@ -87,16 +88,17 @@ class RetrievalFamily:
         examples: Examples,
         task: TaskSpec,
         *,
-        layer: int,
+        entry: ModelEntry,
+        language: str,
     ) -> Records:
         """1 where the nearest document is the query's translation."""
-        del head, task
+        del head, task, language
         n_examples = len(examples["query"])
         if n_examples == 0:
             return {"correct": np.zeros(0)}
         sides_N2D: torch.Tensor | None = None
         for batch, rows in batches:
-            vectors_BD = sentence_vectors(encoder, batch, layer)
+            vectors_BD = sentence_vectors(encoder, batch, entry.retrieval_layer)
             if sides_N2D is None:
                 sides_N2D = vectors_BD.new_zeros(n_examples, 2, vectors_BD.shape[-1])
             places = torch.tensor([(row["example"], row["side"]) for row in rows]).to(vectors_BD.device)

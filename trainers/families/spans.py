@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from trainers.families.base import Batch, Examples, Features, Records
+    from trainers.models import ModelEntry
     from trainers.tasks.spec import TaskSpec
 
 OVERLAP_TOKENS = 128
@@ -167,10 +168,11 @@ class SpansFamily:
         examples: Examples,
         task: TaskSpec,
         *,
-        layer: int,
+        entry: ModelEntry,
+        language: str,
     ) -> Records:
         """F1 and exact match of the predicted answer against the best gold answer."""
-        del task, layer
+        del task, entry, language
         predictions = self.predict(encoder, head, batches, examples)
         pairs = list(zip(predictions, examples["answers"], strict=True))
         return {

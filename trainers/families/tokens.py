@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from trainers.families.base import Batch, Examples, Features, Records
+    from trainers.models import ModelEntry
     from trainers.tasks.spec import TaskSpec
 
 Word = tuple[int, list[int]]  # its place in the sentence, its sub-words
@@ -114,10 +115,11 @@ class TokensFamily:
         examples: Examples,
         task: TaskSpec,
         *,
-        layer: int,
+        entry: ModelEntry,
+        language: str,
     ) -> Records:
         """Spans found, spans predicted and spans there are, per sentence."""
-        del layer
+        del entry, language
         unseen = task.labels.index("O") if "O" in task.labels else 0
         predicted = [[unseen] * len(words) for words in examples["tokens"]]
         for batch, rows in batches:

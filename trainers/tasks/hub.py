@@ -6,8 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from trainers.errors import EmptySplitError, MalformedDataError, MissingDataError, UnknownLanguageError
+from trainers.errors import (
+    EmptySplitError,
+    MalformedDataError,
+    MissingDataError,
+    TaskError,
+    UnknownLanguageError,
+)
 from trainers.tasks.source import UNPINNED, DataIdentity
+from trainers.tasks.spec import HubData
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,10 +45,11 @@ class HubSource:
         """
         check_language(split, language)
         name = data_name(split, language)
-        return DataIdentity(name, self._revision(split), split.n_rows)
+        return DataIdentity(name, self._revision(split), split.published_rows(language))
 
     def _revision(self, split: Split) -> str:
-        revision = self._revisions.get(split.data.repo, split.data.revision)
+        data = published(split)
+        revision = self._revisions.get(data.repo, data.revision)
         return revision if _COMMIT.fullmatch(revision) else UNPINNED
 
     def rows(self, split: Split, language: str) -> Dataset:
@@ -58,7 +66,7 @@ class HubSource:
         from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
         identity = self.identity(split, language)
-        data = split.data
+        data = published(split)
         if identity.revision == UNPINNED:
             raise MissingDataError(refusal(data.repo), file=data.repo)
         try:
@@ -82,9 +90,20 @@ class HubSource:
         return of_language(dataset, split, language, identity.name)
 
 
+def published(split: Split) -> HubData:
+    """Where the split lies on the hub.
+
+    Raises:
+        TaskError: it is a file of the user's own, which no hub or mirror has.
+    """
+    if isinstance(split.data, HubData):
+        return split.data
+    raise TaskError(f"{split.data.name} is read from files of its own, not from a hub or a mirror")
+
+
 def data_name(split: Split, language: str) -> str:
     """``org/dataset/config/split``, and the language where one file mixes several."""
-    name = f"{split.data.repo}/{split.data.config_for(language)}/{split.name}"
+    name = split.place(language)
     return f"{name}[{language}]" if split.language_field else name
 
 
@@ -95,9 +114,7 @@ def check_language(split: Split, language: str) -> None:
         UnknownLanguageError: names the languages it has.
     """
     if language not in split.languages:
-        raise UnknownLanguageError(
-            language, split.languages, where=f"{split.data.repo} {split.data.config} {split.name}"
-        )
+        raise UnknownLanguageError(language, split.languages, where=f"{split.place('*')}")
 
 
 def of_language(dataset: Dataset, split: Split, language: str, file: str) -> Dataset:

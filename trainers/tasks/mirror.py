@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainers.errors import EmptySplitError, MalformedDataError, MissingDataError
-from trainers.tasks.hub import check_language, data_name, language_mask, of_language
+from trainers.tasks.hub import check_language, data_name, language_mask, of_language, published
 from trainers.tasks.source import DataIdentity
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class MirrorSource:
 
     def file(self, split: Split, language: str) -> Path:
         """Where the split of a language lies, whether or not it is there."""
-        data = split.data
+        data = published(split)
         return self._root / "hub" / data.repo / data.config_for(language) / f"{split.name}.parquet"
 
     def identity(self, split: Split, language: str) -> DataIdentity:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from trainers.tasks.hub import published
 from trainers.tasks.source import DataIdentity
 from trainers.tasks.toy.catalog import TOY_VERSION
 from trainers.tasks.toy.languages import LANGUAGES
@@ -36,7 +37,7 @@ class ToySource:
 
         from trainers.tasks.toy.tasks import MAKERS, Teller, parallel
 
-        task = split.data.repo.removeprefix("toy/")
+        task = published(split).repo.removeprefix("toy/")
         n_rows = self._n_rows(split, language)
         rng = Random(f"{TOY_VERSION}/{self._seed}/{_name(split, language)}")
         teller, maker = Teller.of(language), MAKERS[task]
@@ -52,13 +53,13 @@ class ToySource:
     def _n_rows(self, split: Split, language: str) -> int:
         from trainers.errors import MissingDataError
 
-        if not split.data.repo.startswith("toy/") or language not in split.languages:
+        if not published(split).repo.startswith("toy/") or language not in split.languages:
             raise MissingDataError(
-                f"the toy world has no {split.data.repo} {split.name} in {language!r}: it has "
+                f"the toy world has no {published(split).repo} {split.name} in {language!r}: it has "
                 f"{', '.join(split.languages)}. Choose one of these, or another data source."
             )
         return split.n_rows
 
 
 def _name(split: Split, language: str) -> str:
-    return f"{split.data.repo}/{split.data.config_for(language)}/{split.name}"
+    return split.place(language)

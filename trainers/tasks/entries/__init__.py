@@ -1,0 +1,1 @@
+"""The real tasks, one literal each, in a file per kind."""
