@@ -144,7 +144,7 @@ def test_a_file_without_rows_is_refused(tmp_path):
 def test_a_language_that_a_split_does_not_have_is_refused(tmp_path):
     save_mnli(tmp_path)
     for source in (MirrorSource(tmp_path), HubSource()):
-        with pytest.raises(UnknownLanguageError, match="no language 'sw' in nyu-mll/glue mnli train"):
+        with pytest.raises(UnknownLanguageError, match="no language 'sw' in nyu-mll/glue/mnli/train"):
             source.identity(MNLI, "sw")
 
 
