@@ -9,63 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from scheduler.asked import asked_languages, known_languages, scorable_languages
 from scheduler.places import POSTGRESQL
 from trainers.errors import ModelError, TaskError, nearest
 from trainers.models import entry
 from trainers.tasks.catalog import benchmark
-from trainers.tasks.languages import LANGUAGES, low_resource
-from trainers.tasks.spec import FamilyName, HubData
-from trainers.tasks.toy.languages import LANGUAGES as TOY_LANGUAGES
+from trainers.tasks.spec import HubData
 
 if TYPE_CHECKING:
     from scheduler.spec import StudySpec
-
-
-def languages_of(spec: StudySpec) -> tuple[str, ...]:
-    """The languages a study asks for that at least one of its target tasks can score."""
-    scored = {code for _, codes in cells_of(spec) for code in codes}
-    return tuple(code for code in _asked(spec) if code in scored)
-
-
-def cells_of(spec: StudySpec) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Target tasks with the asked languages each can be scored in."""
-    asked = _asked(spec)
-    return tuple(
-        (
-            task,
-            tuple(
-                code
-                for code in asked
-                if code in scorable_languages(spec, task) and f"{task}/{code}" not in spec.target.skip
-            ),
-        )
-        for task in spec.target.tasks
-    )
-
-
-def scorable_languages(spec: StudySpec, name: str) -> tuple[str, ...]:
-    """Languages a target task can be scored in: of a benchmark's task, those the benchmark counts."""
-    task = spec.catalogue[name]
-    counted = benchmark(spec.target.benchmark).cells.get(name, task.score_languages)
-    return tuple(code for code in task.score_languages if code in counted)
-
-
-def mixed_languages_of(spec: StudySpec, name: str) -> tuple[str, ...]:
-    """Languages an intermediate task is trained in."""
-    task, part = spec.catalogue[name], spec.intermediate
-    if task.family is FamilyName.MASKED:
-        return part.text_languages or task.train_languages
-    return part.languages or task.train_languages[:1]
-
-
-def _asked(spec: StudySpec) -> tuple[str, ...]:
-    """Languages by list or by definition, whether or not a task has them."""
-    languages = spec.target.languages
-    if languages == "all":
-        return tuple(TOY_LANGUAGES if spec.world == "toy" else LANGUAGES)
-    if isinstance(languages, tuple):
-        return languages
-    return low_resource(languages.low_resource, spec.world)
 
 
 def problems_of(spec: StudySpec) -> list[str]:
@@ -74,6 +26,7 @@ def problems_of(spec: StudySpec) -> list[str]:
         *_intermediate(spec),
         *_targets(spec),
         *_languages(spec),
+        *_skipped(spec),
         *_model(spec),
         *_data(spec),
         *_places(spec),
@@ -143,12 +96,12 @@ def _batches(path: str, batch_tokens: int, accumulation: int, tokens: int) -> It
 
 def _languages(spec: StudySpec) -> Iterator[str]:
     try:
-        asked = _asked(spec)
+        asked = asked_languages(spec)
     except TaskError as error:
         yield f"target.languages.low_resource: {error}"
         return
     tasks = [name for name in spec.target.tasks if name in spec.catalogue]
-    known = tuple(TOY_LANGUAGES if spec.world == "toy" else LANGUAGES)
+    known = known_languages(spec.world)
     scorable = {code for name in tasks for code in scorable_languages(spec, name)}
     if isinstance(spec.target.languages, tuple):
         for i, code in enumerate(asked):
@@ -171,6 +124,32 @@ def _languages(spec: StudySpec) -> Iterator[str]:
                 f"target.tasks.{i}: task {name!r} has none of the study's languages; it has "
                 f"{', '.join(scorable_languages(spec, name))}"
             )
+
+
+def _skipped(spec: StudySpec) -> Iterator[str]:
+    """Problems of ``target.skip``: entries that name no cell, and tasks that it leaves nothing of."""
+    part, seen = spec.target, set[str]()
+    for i, cell in enumerate(part.skip):
+        path, (task, _, code) = f"target.skip.{i}", cell.partition("/")
+        known = scorable_languages(spec, task) if task in spec.catalogue else ()
+        if cell in seen:
+            yield f"{path}: {cell!r} is listed twice"
+        elif not code:
+            yield f"{path}: {cell!r} is no cell; write task/language"
+        elif task not in part.tasks:
+            yield f"{path}: {task!r} is not in target.tasks. {nearest(task, part.tasks)}"
+        elif known and code not in known:
+            yield f"{path}: task {task!r} has no cell in {code!r}. {nearest(code, known)}"
+        seen.add(cell)
+    try:
+        asked = asked_languages(spec)
+    except TaskError:
+        return  # told by _languages
+    for i, name in enumerate(part.tasks):
+        if name in spec.catalogue:
+            cells = {f"{name}/{code}" for code in asked if code in scorable_languages(spec, name)}
+            if cells and cells <= seen:
+                yield f"target.tasks.{i}: target.skip leaves no cell of {name!r}; take the task out"
 
 
 def _model(spec: StudySpec) -> Iterator[str]:

@@ -17,22 +17,11 @@ from pydantic import Field
 
 from budgets.errors import SpecError
 from budgets.spec import BudgetSpec, Count, Number, SpecModel, Whole, parse, read_yaml
-from scheduler.checks import cells_of, languages_of, mixed_languages_of, problems_of
-from scheduler.places import changed, journal_url, run_folder, store_url, tracking_url
+from scheduler.asked import cells_of, languages_of, mixed_languages_of
+from scheduler.checks import problems_of
 from scheduler.spec_tasks import CustomTaskSpec
+from trainers.mixing import Rule
 from trainers.tasks.catalog import Catalogue, installed
-
-__all__ = [
-    "StudySpec",
-    "changed",
-    "journal_url",
-    "json_schema",
-    "load",
-    "read",
-    "run_folder",
-    "store_url",
-    "tracking_url",
-]
 
 Natural = Annotated[Whole, Field(ge=0)]
 Positive = Annotated[Whole, Field(ge=1)]
@@ -83,16 +72,16 @@ class MixingSpec(SpecModel):
     """How often a task of a mix is drawn.
 
     Attributes:
-        rule: ``temperature`` searches cap and temperature; ``proportional`` follows the data,
-            ``uniform`` treats every task alike, ``weights`` takes the ones given.
+        rule: ``temperature`` searches cap and temperature, ``capped`` the cap alone; ``proportional``
+            follows the data, ``uniform`` treats every task alike, ``weights`` takes the ones given.
         cap: K, examples of a task that count, lowest and highest.
         temperature: T, lowest and highest, at least 1.
-        weights: by task, for the rule of that name.
+        weights: by task, for the rule of that name; without unit.
         text: the share of steps that masked text gets beside other tasks, lowest and highest; None
             lets the rule decide, as for any task.
     """
 
-    rule: Literal["temperature", "proportional", "uniform", "weights"] = "temperature"
+    rule: Rule = "temperature"
     cap: tuple[Tokens, Tokens] = (16_384, 131_072)
     temperature: tuple[Temperature, Temperature] = (1.0, 4.0)
     weights: Mapping[str, Weight] = Field(default_factory=dict)
@@ -175,13 +164,14 @@ class SearchSpec(SpecModel):
 
     Attributes:
         sampler: Optuna's, or plain random.
-        policy: which trial climbs to the next rung.
+        policy: which trial climbs to the next rung; ``grid`` runs every mix at every rung with every
+            seed, in place of a search.
         eta: one trial in ``eta`` is promoted, under ``halving``.
         max_trials: proposals at most; None leaves it to the budget.
     """
 
     sampler: Literal["tpe", "nsga2", "gp", "random"] = "tpe"
-    policy: Literal["halving", "random", "uniform"] = "halving"
+    policy: Literal["halving", "random", "uniform", "grid"] = "halving"
     eta: Annotated[Whole, Field(ge=2)] = 3
     max_trials: Positive | None = None
 

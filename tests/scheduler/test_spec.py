@@ -7,17 +7,9 @@ import pytest
 from budgets.errors import SpecError
 from budgets.spec import read_yaml
 from scheduler.errors import StudyError
-from scheduler.spec import (
-    StudySpec,
-    changed,
-    journal_url,
-    json_schema,
-    load,
-    read,
-    run_folder,
-    store_url,
-    tracking_url,
-)
+from scheduler.places import changed, journal_url, run_folder, store_url, tracking_url
+from scheduler.spec import StudySpec, json_schema, load, read
+from trainers.tasks.catalog import benchmark
 
 ROOT = Path(__file__).parents[2] / "experiments"
 SPECS = (ROOT / "quickstart.yaml", ROOT / "real-mini.yaml", ROOT / "studies/task-count-vs-budget.yaml")
@@ -314,3 +306,34 @@ def test_the_schema_is_json_and_knows_every_key():
     schema = json.loads(json.dumps(json_schema()))
     assert set(schema["properties"]) == set(StudySpec.model_fields)
     assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("skip", "said"),
+    [
+        (["udpos"], "target.skip.0: 'udpos' is no cell; write task/language"),
+        (["udpos/te", "udpos/te"], "target.skip.1: 'udpos/te' is listed twice"),
+        (["udpso/te"], "target.skip.0: 'udpso' is not in target.tasks. Did you mean udpos?"),
+        (["xnli/te"], "target.skip.0: task 'xnli' has no cell in 'te'. Known: "),
+        (["tydiqa/sw", "tydiqa/te"], "target.tasks.3: target.skip leaves no cell of 'tydiqa'; take"),
+    ],
+)
+def test_skipped_cells_are_cells_of_the_listed_tasks_and_leave_each_task_some(mapping, skip, said):
+    mapping["target"] |= {"languages": ["sw", "te", "ur"], "skip": skip}
+    with pytest.raises(SpecError) as refusal:
+        read(mapping, "s.yaml")
+    assert any(problem.startswith(said) for problem in refusal.value.problems)
+
+
+def test_a_skipped_cell_is_no_cell_of_the_study(mapping):
+    mapping["target"] |= {"languages": ["sw", "te"], "skip": ["tydiqa/te"]}
+    assert dict(read(mapping, "s.yaml").cells)["tydiqa"] == ("sw",)
+
+
+def test_all_languages_are_those_that_the_benchmark_counts_for_each_task(mapping):
+    mapping["target"]["languages"] = "all"
+    spec = read(mapping, "s.yaml")
+    counted = benchmark("xtreme").cells
+    assert {task: set(codes) for task, codes in spec.cells} == {
+        task: set(counted[task]) for task in mapping["target"]["tasks"]
+    }

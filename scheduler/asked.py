@@ -1,0 +1,63 @@
+"""What a study asks for: its languages, its cells, and the languages that a mix is trained in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainers.tasks.catalog import benchmark
+from trainers.tasks.languages import LANGUAGES, low_resource
+from trainers.tasks.spec import FamilyName
+from trainers.tasks.toy.languages import LANGUAGES as TOY_LANGUAGES
+
+if TYPE_CHECKING:
+    from scheduler.spec import StudySpec
+
+
+def known_languages(world: str) -> tuple[str, ...]:
+    """Every language of a world, ``hub`` or ``toy``, in the order of its table."""
+    return tuple(TOY_LANGUAGES if world == "toy" else LANGUAGES)
+
+
+def asked_languages(spec: StudySpec) -> tuple[str, ...]:
+    """Languages by list or by definition, whether or not a task has them.
+
+    Raises:
+        TaskError: no such definition of low-resource, or no such language in it.
+    """
+    languages = spec.target.languages
+    if languages == "all":
+        return known_languages(spec.world)
+    if isinstance(languages, tuple):
+        return languages
+    return low_resource(languages.low_resource, spec.world)
+
+
+def languages_of(spec: StudySpec) -> tuple[str, ...]:
+    """The languages a study asks for that at least one of its target tasks can score."""
+    scored = {code for _, codes in cells_of(spec) for code in codes}
+    return tuple(code for code in asked_languages(spec) if code in scored)
+
+
+def cells_of(spec: StudySpec) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Target tasks with the asked languages each is scored in."""
+    asked, skipped = asked_languages(spec), set(spec.target.skip)
+    return tuple(
+        (task, tuple(code for code in asked if code in codes and f"{task}/{code}" not in skipped))
+        for task in spec.target.tasks
+        for codes in [scorable_languages(spec, task)]
+    )
+
+
+def scorable_languages(spec: StudySpec, name: str) -> tuple[str, ...]:
+    """Languages a target task can be scored in: of a benchmark's task, those the benchmark counts."""
+    task = spec.catalogue[name]
+    counted = benchmark(spec.target.benchmark).cells.get(name, task.score_languages)
+    return tuple(code for code in task.score_languages if code in counted)
+
+
+def mixed_languages_of(spec: StudySpec, name: str) -> tuple[str, ...]:
+    """Languages an intermediate task is trained in."""
+    task, part = spec.catalogue[name], spec.intermediate
+    if task.family is FamilyName.MASKED:
+        return part.text_languages or task.train_languages
+    return part.languages or task.train_languages[:1]
