@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from textwrap import fill
+from typing import Literal
 
 from scheduler.spec import StudySpec
 from trainers.errors import EmptySplitError, MissingDataError
@@ -11,18 +13,37 @@ from trainers.tasks.hub import HubSource
 from trainers.tasks.source import UNPINNED, DataIdentity
 from trainers.tasks.spec import FamilyName, HubData, Split, TaskSpec
 
+_WIDTH = 96  # of lines to paste
+
+Key = Literal["pretrain", "intermediate.tasks", "target.tasks", "target.skip"]
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
     """One split in one language that a study reads.
 
     Attributes:
-        remedy: what to take out of the spec to do without it.
+        key: of the spec, where one can do without it.
+        user: the task that reads it; for ``target.skip`` the cell, ``task/language``.
     """
 
     split: Split
     language: str
-    remedy: str
+    key: Key
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A file, or the rows of a language in it, that is not there.
+
+    Attributes:
+        place: the file, with the language where it mixes several.
+        needs: who would read it.
+    """
+
+    place: str
+    needs: tuple[Need, ...]
 
 
 def needs_of(spec: StudySpec) -> Iterator[Need]:
@@ -30,57 +51,128 @@ def needs_of(spec: StudySpec) -> Iterator[Need]:
     if spec.pretrain is not None:
         for task in spec.catalogue.values():
             if task.world == spec.world and task.family is FamilyName.MASKED:
-                yield from _training(task, task.train_languages, "the pretrain key")
+                yield from _training(task, task.train_languages, "pretrain", task.name)
     for name in spec.intermediate.tasks:
         languages = spec.mixed_languages(name)
-        yield from _training(spec.catalogue[name], languages, f"{name} from intermediate.tasks")
+        yield from _training(spec.catalogue[name], languages, "intermediate.tasks", name)
     for name, languages in spec.cells:
-        yield from _target(spec, spec.catalogue[name], languages)
+        yield from target_needs(spec, name)
+        for language in languages:
+            yield from cell_needs(spec.catalogue[name], language)
 
 
-def _target(spec: StudySpec, task: TaskSpec, languages: tuple[str, ...]) -> Iterator[Need]:
-    """What a target task is trained on, after the tasks before it, and scored on."""
-    remedy = f"{task.name} from target.tasks"
-    trained: TaskSpec | None = task
-    while trained is not None:
-        yield from _training(trained, trained.train_languages[:1], remedy)
-        trained = spec.catalogue.task(trained.after) if trained.after else None
+def target_needs(spec: StudySpec, name: str) -> Iterator[Need]:
+    """What every cell of a target task needs: training data, that of the tasks before it, the pool."""
+    task = trained = spec.catalogue[name]
+    while True:
+        yield from _training(trained, trained.train_languages[:1], "target.tasks", name)
+        if not trained.after:
+            break
+        trained = spec.catalogue.task(trained.after)
     for split in task.pool:
         for language in split.languages:
-            yield Need(split, language, remedy)
-    for language in languages:
-        for split in (*task.search, *task.report):
-            if language in split.languages:
-                yield Need(split, language, f"the cell, by target.skip: [{task.name}/{language}]")
+            yield Need(split, language, "target.tasks", name)
 
 
-def _training(task: TaskSpec, languages: tuple[str, ...], remedy: str) -> Iterator[Need]:
+def cell_needs(task: TaskSpec, language: str) -> Iterator[Need]:
+    """What one cell is scored on."""
+    for split in (*task.search, *task.report):
+        if language in split.languages:
+            yield Need(split, language, "target.skip", f"{task.name}/{language}")
+
+
+def _training(task: TaskSpec, languages: tuple[str, ...], key: Key, user: str) -> Iterator[Need]:
     for split in task.train:
         for language in split.languages:
             if language in languages:
-                yield Need(split, language, remedy)
+                yield Need(split, language, key, user)
+
+
+def gaps_of(needs: Iterable[Need], identity: Callable[[Split, str], DataIdentity]) -> tuple[Gap, ...]:
+    """The needs that the data source cannot meet, by file."""
+    missing: dict[str, list[Need]] = {}
+    for need in needs:
+        try:
+            identity(need.split, need.language)
+        except (MissingDataError, EmptySplitError) as error:
+            place = error.file or need.split.place(need.language)
+            if need.split.language_field:
+                place = f"{place} [{need.language}]"
+            missing.setdefault(place, []).append(need)
+    return tuple(Gap(place, tuple(needs)) for place, needs in missing.items())
+
+
+def without(spec: StudySpec, gaps: Iterable[Gap]) -> str:
+    """The lines of a spec that do without what is missing, ready to paste; empty where none can."""
+    lost: dict[str, set[str]] = {}
+    for gap in gaps:
+        for need in gap.needs:
+            lost.setdefault(need.key, set()).add(need.user)
+    skipped = lost.get("target.skip", set())
+    targets = [
+        task
+        for task, languages in spec.cells
+        if task not in lost.get("target.tasks", ())
+        and not {f"{task}/{language}" for language in languages} <= skipped
+    ]
+    mixed = [task for task in spec.intermediate.tasks if task not in lost.get("intermediate.tasks", ())]
+    if "pretrain" in lost or not targets or not mixed:
+        return ""
+    lines = []
+    if len(mixed) < len(spec.intermediate.tasks):
+        low, high = spec.intermediate.count
+        lines += ["intermediate:", *_flow("tasks", mixed)]
+        if high > len(mixed):
+            lines.append(f"  count: [{min(low, len(mixed))}, {len(mixed)}]")
+    skip = [
+        cell
+        for cell in dict.fromkeys((*spec.target.skip, *sorted(skipped)))
+        if cell.partition("/")[0] in targets
+    ]
+    lines.append("target:")
+    if len(targets) < len(spec.target.tasks):
+        lines += _flow("tasks", targets)
+    if skip:
+        lines += _flow("skip", skip)
+    return "\n".join(lines if lines[-1] != "target:" else lines[:-1])
+
+
+def _flow(key: str, items: list[str]) -> list[str]:
+    """A YAML list on as few lines as it takes."""
+    text = f"  {key}: [{', '.join(items)}]"
+    filled = fill(
+        text, _WIDTH, subsequent_indent=" " * 4, break_long_words=False, break_on_hyphens=False
+    )
+    return filled.splitlines()
 
 
 def check_there(spec: StudySpec, identity: Callable[[Split, str], DataIdentity]) -> None:
     """Ask for the identity of all the data of a study.
 
     Raises:
-        MissingDataError: some is not there; one line each, with what to remove to do without it.
+        MissingDataError: some is not there; names every file, and the lines to do without them.
     """
-    missing: dict[str, str] = {}
-    for need in needs_of(spec):
-        try:
-            identity(need.split, need.language)
-        except (MissingDataError, EmptySplitError) as error:
-            place = f"{error.file} [{need.language}]" if need.split.language_field else error.file
-            missing.setdefault(place, need.remedy)
-    if missing:
-        lines = "\n  ".join(f"{file}: or remove {remedy}" for file, remedy in missing.items())
-        raise MissingDataError(
-            f"the {spec.data.source} lacks {len(missing)} of the files that {spec.name} reads. Add "
-            f"each of them, or take what needs it out of the spec:\n  {lines}",
-            file=next(iter(missing)),
-        )
+    gaps = gaps_of(needs_of(spec), identity)
+    if not gaps:
+        return
+    lines = "\n  ".join(f"{gap.place}: {_users(gap)}" for gap in gaps)
+    raise MissingDataError(
+        f"the {spec.data.source} lacks {len(gaps)} of the files that {spec.name} reads. "
+        f"{remedy(spec, gaps)}\nThe files, and what reads them:\n  {lines}",
+        file=gaps[0].place,
+    )
+
+
+def remedy(spec: StudySpec, gaps: tuple[Gap, ...]) -> str:
+    """What to do about the gaps, in words and lines to paste."""
+    lines = without(spec, gaps)
+    if not lines:
+        return "Add them: without what reads them nothing is left to train or to score."
+    return f"Add them, or go on without what reads them; these lines take their keys' place:\n{lines}"
+
+
+def _users(gap: Gap) -> str:
+    return ", ".join(dict.fromkeys(f"{need.user} in {need.key}" for need in gap.needs))
 
 
 def unpinned_repos(spec: StudySpec) -> tuple[str, ...]:
