@@ -1,13 +1,15 @@
 """The encoder of a stage: where its weights come from, always whole and always in float32.
 
 ``from_pretrained`` alone would load a half-precision checkpoint in half precision and fill missing
-weights with random ones, both without an error; here either is refused.
+weights with random ones, both without an error; here either is refused. Code that a model brings
+along is never run.
 """
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainers.errors import ModelError
 from trainers.models import ModelEntry, locate, revision_of
@@ -15,7 +17,7 @@ from trainers.seeding import seed_everything
 from trainers.tasks import mirror_path
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def model_revision(entry: ModelEntry, source_kind: str, source_path: str | None) -> str:
@@ -37,33 +39,40 @@ def model_place(entry: ModelEntry, source_kind: str, source_path: str | None) ->
 
 
 def load_encoder(entry: ModelEntry, where: str | Path) -> PreTrainedModel:
-    """The encoder at ``where``, in float32 with SDPA attention, without pooler and heads.
+    """The encoder at ``where``, in float32, without pooler and heads.
+
+    Attention is torch's fused one wherever the architecture has it (DeBERTa and RemBERT have not).
 
     Args:
         entry: of the model; its revision counts where ``where`` is its hub id.
         where: a folder that ``save_pretrained`` wrote, or a hub id.
 
     Raises:
-        ModelError: there is no model at ``where``, or its weights are not all there.
+        ModelError: there is no encoder at ``where``, it needs code of its own, or its weights are
+            not all there.
     """
     import torch
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel
 
-    revision = entry.revision if str(where) == entry.hub_id and entry.revision else "main"
-    wanted = {"dtype": torch.float32, "attn_implementation": "sdpa"}
+    found_at = {"revision": _commit(entry, where), "trust_remote_code": False}
     try:
         with _quiet():
-            config = AutoConfig.from_pretrained(where, revision=revision)
-            if config.model_type in _WITH_POOLER:
-                wanted["add_pooling_layer"] = False
+            config = AutoConfig.from_pretrained(where, **found_at)
             encoder, found = AutoModel.from_pretrained(
-                where, config=config, revision=revision, output_loading_info=True, **wanted
+                where,
+                config=config,
+                output_loading_info=True,
+                dtype=torch.float32,
+                **_class_arguments(config, where),
+                **found_at,
             )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        remedy = "Name a folder with config.json and model.safetensors, or fetch the model again."
+        if "trust_remote_code" in str(error):
+            remedy = _NO_CODE
         raise ModelError(
-            f"cannot load {entry.name} from {where}: {_first_line(error)}. Name a folder with "
-            "config.json and model.safetensors, or fetch the model again."
+            f"cannot load {entry.name} from {where}: {_first_line(error)}. {remedy}"
         ) from error
     missing = {key for key in found["missing_keys"] if "pooler" not in key} | {
         str(key) for key in found["mismatched_keys"]
@@ -110,10 +119,13 @@ def random_encoder(
 def load_tokenizer(
     entry: ModelEntry, source_kind: str, source_path: str | None
 ) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model.
+    """The tokenizer of a model, with the model's limits.
+
+    ``model_max_length`` is at most the model's, and ``model_input_names`` has ``token_type_ids``
+    exactly where the model tells the two texts of a pair apart by segment, whatever the files say.
 
     Raises:
-        ModelError: there is none where the model lies.
+        ModelError: there is none where the model lies, or it cannot pad.
     """
     if entry.shape is not None:
         from trainers.tasks.toy.tokenizer import build_tokenizer
@@ -126,14 +138,26 @@ def load_tokenizer(
         # from_pretrained would make up an empty tokenizer of the model's kind.
         raise ModelError(f"{where} has no tokenizer: none of {', '.join(_VOCABULARIES)}. Put it there.")
     try:
-        return AutoTokenizer.from_pretrained(
-            where, revision=entry.revision if where == entry.hub_id and entry.revision else "main"
-        )
-    except (OSError, ValueError, KeyError) as error:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(
+                where, revision=_commit(entry, where), trust_remote_code=False
+            )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        remedy = "The folder needs tokenizer.json beside the weights."
+        if "trust_remote_code" in str(error):
+            remedy = _NO_CODE
         raise ModelError(
-            f"cannot load the tokenizer of {entry.name} from {where}: {_first_line(error)}. The folder "
-            "needs tokenizer.json beside the weights."
+            f"cannot load the tokenizer of {entry.name} from {where}: {_first_line(error)}. {remedy}"
         ) from error
+    if tokenizer.pad_token_id is None:
+        raise ModelError(
+            f"the tokenizer of {entry.name} at {where} has no padding token, and texts of different "
+            "length cannot meet in a batch. Set pad_token in its tokenizer_config.json."
+        )
+    tokenizer.model_max_length = min(int(tokenizer.model_max_length), entry.max_length)
+    segments = ["token_type_ids"] if entry.n_segments > 1 else []
+    tokenizer.model_input_names = ["input_ids", *segments, "attention_mask"]
+    return tokenizer
 
 
 def save_encoder(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -149,10 +173,48 @@ def save_encoder(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, f
 # (one thread of a shared two-core machine).
 _NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
-_VOCABULARIES = ("tokenizer.json", "sentencepiece.bpe.model", "vocab.txt")
+_VOCABULARIES = (
+    "tokenizer.json",
+    "sentencepiece.bpe.model",  # XLM-R
+    "sentencepiece.model",  # RemBERT
+    "spm.model",  # DeBERTa-v3, mDeBERTa
+    "spiece.model",
+    "tokenizer.model",
+    "vocab.txt",
+    "vocab.json",
+)
+_NO_CODE = (
+    "It needs code of its own (auto_map), which is never run here. Take a model whose architecture "
+    "transformers has."
+)
 
-# Encoders whose class takes add_pooling_layer; others have no pooler.
-_WITH_POOLER = frozenset({"bert", "xlm-roberta", "xlm-roberta-xl", "roberta", "rembert"})
+
+def _commit(entry: ModelEntry, where: str | Path) -> str:
+    return entry.revision if str(where) == entry.hub_id and entry.revision else "main"
+
+
+def _class_arguments(config: PreTrainedConfig, where: object) -> dict[str, Any]:
+    """What the encoder's class is given: no pooler, and fused attention, where it knows them.
+
+    Raises:
+        ModelError: the architecture is no encoder of text.
+    """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, MODEL_MAPPING
+
+    kind = type(config)
+    decodes = kind in MODEL_FOR_CAUSAL_LM_MAPPING and kind not in MODEL_FOR_MASKED_LM_MAPPING
+    if kind not in MODEL_MAPPING or decodes or config.is_encoder_decoder:
+        raise ModelError(
+            f"{where} holds a {config.model_type}, which is no encoder that reads a text in both "
+            "directions. Take one of docs/models.md, or another whose masked-LM class transformers has."
+        )
+    encoder_class = MODEL_MAPPING[kind]
+    arguments: dict[str, Any] = {
+        "attn_implementation": "sdpa" if encoder_class._supports_sdpa else "eager"
+    }
+    if "add_pooling_layer" in inspect.signature(encoder_class.__init__).parameters:
+        arguments["add_pooling_layer"] = False
+    return arguments
 
 
 def _mirror(source_kind: str, source_path: str | None) -> str | None:

@@ -96,6 +96,8 @@ def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
     content.pop("truncation", None)
     content.pop("padding", None)
     content["max_length"] = tokenizer.model_max_length
+    if "token_type_ids" in tokenizer.model_input_names:
+        content["segments"] = True
     content["special"] = {key: str(token) for key, token in tokenizer.special_tokens_map.items()}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     _digests[tokenizer] = (len(tokenizer), digest)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # How libraries that have no class for it name a full memory: torch's allocator on the host, cuBLAS,
 # and the driver of a device.
 _NAMES = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
-_BY_SEQUENCE = ("input_ids", "attention_mask")
+_BY_SEQUENCE = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def ran_out(error: BaseException) -> bool:
@@ -51,7 +51,9 @@ def halves(batch: Batch, n_rows: int) -> Iterator[tuple[Batch, float]]:
     per_row = n_sequences // n_rows
     middle = n_rows // 2
     for begin, end in ((0, middle), (middle, n_rows)) if middle else ((0, n_rows),):
-        part = {name: batch[name][begin * per_row : end * per_row] for name in _BY_SEQUENCE}
+        part = {
+            name: batch[name][begin * per_row : end * per_row] for name in _BY_SEQUENCE if name in batch
+        }
         rest = {name: column for name, column in batch.items() if name not in _BY_SEQUENCE}
         if "positions" not in batch:
             part |= {name: column[begin:end] for name, column in rest.items()}

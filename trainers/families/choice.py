@@ -35,14 +35,18 @@ if TYPE_CHECKING:
     from trainers.tasks.spec import TaskSpec
 
 
-def _framed(frame: Frame, prompt: Sequence[int], choice: Sequence[int], max_length: int) -> list[int]:
-    """One choice after its prompt."""
+def _framed(
+    frame: Frame, prompt: Sequence[int], choice: Sequence[int], max_length: int
+) -> tuple[list[int], int]:
+    """One choice after its prompt, and where its segment begins."""
     if not prompt:
-        return frame.alone(choice[: frame.room_alone(max_length)])
+        alone = frame.alone(choice[: frame.room_alone(max_length)])
+        return alone, len(alone)
     room = frame.room_pair(max_length)
     n_choice = min(len(choice), max(room - len(prompt), room // 2))
     n_prompt = min(len(prompt), room - n_choice)
-    return frame.pair(prompt[len(prompt) - n_prompt :], choice[:n_choice])
+    kept = prompt[len(prompt) - n_prompt :]
+    return frame.pair(kept, choice[:n_choice]), frame.second_from(kept)
 
 
 class ChoiceFamily:
@@ -62,15 +66,17 @@ class ChoiceFamily:
             ],
         )
         choices = iter(token_ids(tokenizer, [choice for row in examples["choices"] for choice in row]))
-        sequences = [
+        framed = [
             [_framed(frame, prompt, next(choices), max_length) for _ in row]
             for prompt, row in zip(prompts, examples["choices"], strict=True)
         ]
+        sequences = [[sequence for sequence, _ in row] for row in framed]
         return {
             "input_ids": sequences,
             "example": list(range(len(sequences))),
             "n_tokens": [sum(len(choice) for choice in row) for row in sequences],
             "label": list(examples["label"]),
+            **frame.segments([[place for _, place in row] for row in framed]),
         }
 
     def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
@@ -86,7 +92,8 @@ class ChoiceFamily:
                 "every example of a task must offer equally many"
             )
         sequences = [choice for row in rows for choice in row["input_ids"]]
-        return {**pad(sequences, pad_id), "label": column(rows, "label")}
+        second_from = [place for row in rows for place in row.get("second_from", ())]
+        return {**pad(sequences, pad_id, second_from or None), "label": column(rows, "label")}
 
     def make_head(self, width: int, task: TaskSpec) -> nn.Module:
         """One logit per choice, from its first token."""

@@ -1,6 +1,7 @@
 """Masked text: the pretraining of the toy world, and continued pretraining as a task of a mix.
 
-Axes: B sequences in a batch, T tokens, D width, M masked tokens of a batch, V vocabulary.
+Axes: B sequences in a batch, T tokens, D width, M masked tokens of a batch, V vocabulary, E width of
+an embedding (D but for RemBERT's kind).
 
 Anew for every batch, 15 % of the tokens that are not special are chosen; of these 80 % are replaced
 by the mask token, 10 % by a random token, 10 % stay. A text is cut at its end. Masks are drawn on
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 MASKED_SHARE = 0.15
 _MASK_SHARE, _RANDOM_SHARE = 0.8, 0.1  # of the chosen; the rest stay as they are
 _EVALUATION_SEED = 0
+_WIDENINGS = ("embedding_hidden_mapping_in", "embeddings_project")  # RemBERT and ALBERT; ELECTRA
 
 
 class MaskedHead(nn.Module):
@@ -154,9 +156,32 @@ def _chosen(shape: torch.Size, rows: Sequence[Mapping[str, Any]]) -> torch.Tenso
 def _losses(encoder: nn.Module, head: nn.Module, batch: Batch) -> torch.Tensor:
     """Cross-entropy of each masked token, (M,), float32; the vocabulary is scored only there."""
     hidden_MD = encode_batch(encoder, batch).flatten(0, 1)[batch["positions"]]
-    embedding_VD = encoder.get_input_embeddings().weight  # type: ignore[operator]
-    logits_MV = nn.functional.linear(head(hidden_MD), embedding_VD)
+    embedding_VE = encoder.get_input_embeddings().weight  # type: ignore[operator]
+    vectors_ME = _narrowed(encoder, head(hidden_MD), embedding_VE.shape[1])
+    logits_MV = nn.functional.linear(vectors_ME, embedding_VE)
     return nn.functional.cross_entropy(logits_MV.float(), batch["targets"], reduction="none")
+
+
+def _narrowed(encoder: nn.Module, vectors_MD: torch.Tensor, n_embedding: int) -> torch.Tensor:
+    """Vectors to compare with embeddings that the encoder widens before its first layer, (M, E).
+
+        h . (W e) = (W' h) . e
+
+    with W the encoder's own widening, so that the head stays as wide as the encoder.
+
+    Raises:
+        ModelError: the encoder widens them in a way that is not known here.
+    """
+    if vectors_MD.shape[1] == n_embedding:
+        return vectors_MD
+    for name, module in encoder.named_modules():
+        if name.endswith(_WIDENINGS) and isinstance(module, nn.Linear):
+            return vectors_MD @ module.weight
+    raise ModelError(
+        f"{type(encoder).__name__} has embeddings of width {n_embedding} and layers of width "
+        f"{vectors_MD.shape[1]}, with none of {', '.join(_WIDENINGS)} between. Leave masked text out of "
+        "the mix."
+    )
 
 
 FAMILY = MaskedFamily()

@@ -21,7 +21,7 @@ from trainers.families.sequences import (
     column,
     encode_batch,
     longest,
-    pad,
+    pad_rows,
     token_ids,
 )
 
@@ -52,23 +52,26 @@ class PairFamily:
         frame, max_length = Frame.of(tokenizer), longest(task, tokenizer)
         firsts = token_ids(tokenizer, examples["first"])
         seconds = token_ids(tokenizer, examples["second"])
-        sequences = []
+        sequences, second_from = [], []
         for first, second in zip(firsts, seconds, strict=True):
             if second:
                 n_first, n_second = fit(len(first), len(second), frame.room_pair(max_length))
                 sequences.append(frame.pair(first[:n_first], second[:n_second]))
+                second_from.append(frame.second_from(first[:n_first]))
             else:
                 sequences.append(frame.alone(first[: frame.room_alone(max_length)]))
+                second_from.append(len(sequences[-1]))
         return {
             "input_ids": sequences,
             "example": list(range(len(sequences))),
             "n_tokens": [len(sequence) for sequence in sequences],
             "label": list(examples["label"]),
+            **frame.segments(second_from),
         }
 
     def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
         """``input_ids`` and ``attention_mask`` (B, T), ``label`` (B,)."""
-        return {**pad([row["input_ids"] for row in rows], pad_id), "label": column(rows, "label")}
+        return {**pad_rows(rows, pad_id), "label": column(rows, "label")}
 
     def make_head(self, width: int, task: TaskSpec) -> nn.Module:
         """K logits from the first token."""

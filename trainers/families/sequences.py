@@ -3,7 +3,8 @@
 Axes: B sequences in a batch, T tokens, D width.
 
 Texts are tokenised without special tokens and framed here, so a family decides itself what is cut
-when a text is too long, and a text of any length is safe. No segment ids: XLM-R has none.
+when a text is too long, and a text of any length is safe. A feature of two texts says where its
+second segment begins (``second_from``) if the model tells segments apart; XLM-R does not.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _INITIAL_STD = 0.02  # as XLM-R initialises its own heads
 _LEAST_TOKENS = 16
+_ENCODER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_Place = TypeVar("_Place", int, list[int])  # a sequence's, or those of the sequences of a feature
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,13 @@ class Frame:
         start: before the first text, for instance ``<s>``.
         between: between two texts, for instance ``</s></s>``.
         stop: after the last text, for instance ``</s>``.
+        has_segments: whether the second text and what follows it is a segment of its own.
     """
 
     start: tuple[int, ...]
     between: tuple[int, ...]
     stop: tuple[int, ...]
+    has_segments: bool = False
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> Frame:
@@ -72,7 +77,17 @@ class Frame:
             start=specials(begin=0, end=first),
             between=specials(begin=first + 1, end=second),
             stop=specials(begin=second + 1, end=len(runs)),
+            has_segments="token_type_ids" in tokenizer.model_input_names
+            and 1 in tokenizer("a", "b", return_token_type_ids=True)["token_type_ids"],
         )
+
+    def segments(self, places: Sequence[_Place]) -> dict[str, list[_Place]]:
+        """The column ``second_from``; no column at all where the model has no segments."""
+        return {"second_from": list(places)} if self.has_segments else {}
+
+    def second_from(self, first: Sequence[int]) -> int:
+        """Where the second segment begins after ``first``; the token between belongs to the first."""
+        return len(self.start) + len(first) + len(self.between)
 
     def alone(self, text: Sequence[int]) -> list[int]:
         """One text, framed."""
@@ -117,15 +132,30 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[
     return ids
 
 
-def pad(sequences: Sequence[Sequence[int]], pad_id: int) -> Batch:
-    """``input_ids`` and ``attention_mask``, both (B, T), T the longest sequence."""
+def pad(
+    sequences: Sequence[Sequence[int]], pad_id: int, second_from: Sequence[int] | None = None
+) -> Batch:
+    """``input_ids`` and ``attention_mask``, both (B, T), T the longest sequence.
+
+    With ``second_from``, where the second segment of each begins, also ``token_type_ids`` (B, T).
+    """
     n_longest = max(len(sequence) for sequence in sequences)
     ids_BT = np.full((len(sequences), n_longest), pad_id, dtype=np.int64)
     mask_BT = np.zeros((len(sequences), n_longest), dtype=np.int64)
     for row, sequence in enumerate(sequences):
         ids_BT[row, : len(sequence)] = sequence
         mask_BT[row, : len(sequence)] = 1
-    return {"input_ids": torch.from_numpy(ids_BT), "attention_mask": torch.from_numpy(mask_BT)}
+    batch = {"input_ids": torch.from_numpy(ids_BT), "attention_mask": torch.from_numpy(mask_BT)}
+    if second_from is not None:
+        in_second_BT = np.arange(n_longest) >= np.asarray(second_from)[:, None]
+        batch["token_type_ids"] = torch.from_numpy(mask_BT * in_second_BT)
+    return batch
+
+
+def pad_rows(rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
+    """The sequences of rows that have one each, padded, with segments where the rows have them."""
+    second_from = [row["second_from"] for row in rows] if "second_from" in rows[0] else None
+    return pad([row["input_ids"] for row in rows], pad_id, second_from)
 
 
 def column(rows: Sequence[Mapping[str, Any]], name: str) -> torch.Tensor:
@@ -147,9 +177,7 @@ def flat_positions(rows: Sequence[Mapping[str, Any]], name: str, n_tokens: int) 
 def encode_batch(encoder: nn.Module, batch: Batch) -> torch.Tensor:
     """Last hidden states, (B, T, D)."""
     output = encoder(
-        input_ids=batch["input_ids"],
-        attention_mask=batch["attention_mask"],
-        output_hidden_states=False,
+        **{name: batch[name] for name in _ENCODER_INPUTS if name in batch}, output_hidden_states=False
     )
     hidden_BTD: torch.Tensor = output.last_hidden_state
     return hidden_BTD
