@@ -7,6 +7,7 @@
     interlude report RUN       the answer, tables and figures, from records only
     interlude schema           JSON Schema of the spec, for editors
     interlude doctor           what this machine offers a study: devices, speed, disk, mirror
+    interlude table record     run a grid once; `run --driver table` replays any search on it
     interlude account …        open or show an account that several studies draw on
 
 RUN is a run's folder or its spec file. No training knob is a flag: it is in the YAML, so it is in
@@ -24,7 +25,7 @@ from rich.console import Console
 
 from budgets.errors import BudgetError
 from budgets.spec import ACCOUNT_NAME
-from experiments import accounts, commands
+from experiments import accounts, commands, tables
 from scheduler.errors import InterludeSchedulerError
 from trainers.errors import TrainerError
 
@@ -34,6 +35,7 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 _spec = click.argument("spec")
+_store = click.option("--store", metavar="DIR", help="Take the place of the spec's store.")
 _run = click.argument("run")
 
 
@@ -83,12 +85,18 @@ def plan(spec: str, as_json: bool) -> None:
 @main.command()
 @_spec
 @click.option(
-    "--driver", type=click.Choice(["ray", "inline"]), default="ray", help="Ray Tune, or one process."
+    "--driver",
+    type=click.Choice(["ray", "inline", "table"]),
+    default="ray",
+    help="Ray Tune, one process, or a recorded table in virtual time.",
 )
-@click.option("--store", metavar="DIR", help="Take the place of the spec's store.")
-def run(spec: str, driver: str, store: str | None) -> None:
+@_store
+@click.option("--table", metavar="FILE", help="The recorded table, for --driver table.")
+def run(spec: str, driver: str, store: str | None, table: str | None) -> None:
     """Run the study of SPEC, or resume what was begun."""
-    commands.run(spec, _screen(), driver=driver, store=store)
+    if (driver == "table") is not (table is not None):
+        raise click.UsageError("--driver table and --table FILE go together")
+    commands.run(spec, _screen(), driver=driver, store=store, table=table)
 
 
 @main.command()
@@ -129,6 +137,23 @@ def doctor(store: str, as_json: bool) -> None:
 def schema() -> None:
     """Print the JSON Schema of the budget spec."""
     commands.schema()
+
+
+@main.group()
+def table() -> None:
+    """Recorded tables, on which studies are replayed in virtual time."""
+
+
+@table.command("record")
+@_spec
+@click.option("--to", metavar="FILE", required=True, help="The table, a Parquet file.")
+@click.option(
+    "--driver", type=click.Choice(["ray", "inline"]), default="ray", help="Ray Tune, or one process."
+)
+@_store
+def record(spec: str, to: str, driver: str, store: str | None) -> None:
+    """Run every mix of SPEC at every rung with every seed, once, and keep what each stage gave."""
+    tables.record(spec, to, _screen(), driver=driver, store=store)
 
 
 @main.group()

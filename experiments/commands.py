@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 
+from experiments import tables
 from scheduler.errors import NoRunError
 from scheduler.places import journal_url, run_folder, store_url, tracking_url
 
@@ -85,7 +86,9 @@ def plan(spec_file: str, console: Console, *, as_json: bool) -> None:
     _print_json(found.to_json()) if as_json else console.print(plan_view(found))
 
 
-def run(spec_file: str, console: Console, *, driver: str, store: str | None) -> None:
+def run(
+    spec_file: str, console: Console, *, driver: str, store: str | None, table: str | None = None
+) -> None:
     """Begin or resume the study of a spec, then print its answer and where the report lies."""
     from scheduler.interrupt import Interrupt
     from scheduler.progress import Progress
@@ -93,8 +96,9 @@ def run(spec_file: str, console: Console, *, driver: str, store: str | None) -> 
     from scheduler.spec import load
 
     spec, text = load(spec_file, store)
+    recorded = None if table is None else tables.opened(Path(table).expanduser(), console)
     with Progress(console) as progress:
-        run_study(spec, text, driver, progress, Interrupt(console.print))
+        run_study(spec, text, driver, progress, Interrupt(console.print), table=recorded)
     _report(_place(spec), console)
     url = tracking_url(spec)
     if url is not None:

@@ -8,7 +8,7 @@ part of the cap pays for all of it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from budgets.amount import DeviceTime
 from scheduler.climb import Climb
@@ -56,8 +56,23 @@ class Tried(Collection[Mix]):
         return len(self._mixes)
 
 
-class Agenda:
-    """The candidates for a free device, first things first. Books nothing."""
+class Agenda(Protocol):
+    """What a study begins next, and why it is over when there is nothing. Books nothing."""
+
+    def next(self, *, search_climbs: bool, fresh: bool) -> Beginning:
+        """The facts that set one more trial climbing; none when nothing can begin now.
+
+        Args:
+            search_climbs: whether a trial still runs.
+            fresh: whether the worker has yet to be started.
+        """
+
+    def why_over(self, spent: DeviceTime, cap: DeviceTime) -> Ending:
+        """Why nothing can begin any more."""
+
+
+class SearchAgenda:
+    """The candidates for a free device, first things first."""
 
     def __init__(
         self,
@@ -79,16 +94,11 @@ class Agenda:
         self._exhausted = False  # saves asking again; the sampler would say the same
 
     def next(self, *, search_climbs: bool, fresh: bool) -> Beginning:
-        """The facts that set one more trial climbing; none when nothing can begin now.
-
-        Args:
-            search_climbs: whether a trial still runs; the finals wait for the last of the search.
-            fresh: whether the worker has yet to be started.
-        """
+        """As the protocol; the finals wait for the last of the search."""
         control = self._state.control
         if control is None:
-            return self._proposed(self._recipe(Mix()), Role.CONTROL, "control")
-        if _unjudged(control):
+            return proposed(self._state, self._recipe(Mix()), Role.CONTROL, "control")
+        if unjudged(control):
             return ()  # without it no difference can be told: the rest of the cap is not spent
         if not self._state.finals_open:
             if beginning := self._next_of_search(fresh=fresh):
@@ -125,7 +135,7 @@ class Agenda:
         if mix is None:
             self._exhausted = True
             return ()
-        return self._proposed(self._recipe(mix), Role.SEARCH, self._spec.search.sampler)
+        return proposed(self._state, self._recipe(mix), Role.SEARCH, self._spec.search.sampler)
 
     def _proposed_mix(self) -> Mix | None:
         tried = Tried(self._tree, {t.recipe.mix for t in self._state.searched})
@@ -149,16 +159,13 @@ class Agenda:
         final = next_final(self._spec, self._state)
         if final is None or not self._purse.pays_finals(final.with_cost_of, fresh=fresh):
             return ()
-        return self._proposed(final.recipe, Role.FINAL, "final", final.finalist, final.rung)
-
-    def _proposed(
-        self, recipe: Recipe, role: Role, origin: str, finalist: str | None = None, rung: int = 0
-    ) -> Beginning:
-        finals = role is Role.FINAL
-        name = _name(role, sum((t.role is Role.FINAL) == finals for t in self._state.trials.values()))
-        return (
-            TrialProposed(name, recipe, role, finalist, origin),
-            TrialMoved(name, TrialState.RUNNING, rung, None, origin),
+        return proposed(
+            self._state,
+            final.recipe,
+            Role.FINAL,
+            "final",
+            finalist=final.finalist,
+            rung=final.rung,
         )
 
     def _recipe(self, mix: Mix) -> Recipe:
@@ -174,7 +181,7 @@ class Agenda:
         """Why nothing can begin any more."""
         money = f"{spent} of {cap} spent"
         control = self._state.control
-        if control is not None and _unjudged(control):
+        if control is not None and unjudged(control):
             why = self._state.reasons[control.name]
             return Ending(f"the control could not be judged ({why}); {money}")
         climbing = any(t.state is TrialState.RUNNING for t in self._state.trials.values())
@@ -195,7 +202,26 @@ class Agenda:
         return Ending(f"cap reached: {refusal}; {money}")
 
 
-def _unjudged(control: Trial) -> bool:
+def proposed(
+    state: StudyState,
+    recipe: Recipe,
+    role: Role,
+    origin: str,
+    *,
+    finalist: str | None = None,
+    rung: int = 0,
+) -> Beginning:
+    """The facts of a new trial that starts to climb at once."""
+    finals = role is Role.FINAL
+    name = _name(role, sum((t.role is Role.FINAL) == finals for t in state.trials.values()))
+    return (
+        TrialProposed(name, recipe, role, finalist, origin),
+        TrialMoved(name, TrialState.RUNNING, rung, None, origin),
+    )
+
+
+def unjudged(control: Trial) -> bool:
+    """Whether the control ended without a score."""
     return control.state in (TrialState.FAILED, TrialState.UNAFFORDABLE)
 
 

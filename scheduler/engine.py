@@ -26,12 +26,13 @@ from budgets.clock import since_s
 from budgets.errors import InsufficientBudgetError
 from budgets.forecast import Forecast
 from budgets.ledger import Charged, Released, Reserved
-from scheduler.agenda import Agenda
+from scheduler.agenda import Agenda, SearchAgenda
 from scheduler.climb import Climb
 from scheduler.facts import StageEnded, StageStarted, StudyEnded, TrialMoved
+from scheduler.grid import GridAgenda
 from scheduler.money import Purse
 from scheduler.policies import Policy
-from scheduler.space import Sampler
+from scheduler.space import MixSpace, Sampler
 from scheduler.state import StudyState
 from scheduler.tree import Node, StageTree
 from scheduler.trial import Role, Trial, TrialState
@@ -72,6 +73,7 @@ class Engine:
         slots: int,
         *,
         moment: Callable[[], str] = str,
+        grid: MixSpace | None = None,
     ) -> None:
         """Open the study on its books.
 
@@ -82,6 +84,7 @@ class Engine:
             sampler: what is tried.
             slots: leases at most at once.
             moment: stamps a grant, ``budgets.clock.moment``; nothing where time is not real.
+            grid: the space of which every mix is run, for a study that searches nothing.
         """
         self._tree = tree
         self._spec = tree.spec
@@ -93,13 +96,17 @@ class Engine:
         self.state = StudyState()
         self._climb = Climb(tree, self.state, Forecast())
         self._purse = Purse(self._spec, account, self.state, self._climb)
-        self._agenda = Agenda(
-            self._tree,
-            self.state,
-            climb=self._climb,
-            purse=self._purse,
-            policy=policy,
-            sampler=sampler,
+        self._agenda: Agenda = (
+            SearchAgenda(
+                self._tree,
+                self.state,
+                climb=self._climb,
+                purse=self._purse,
+                policy=policy,
+                sampler=sampler,
+            )
+            if grid is None
+            else GridAgenda(tree, grid, self.state, self._purse)
         )
         self._news: list[object] = []
         for fact in account.facts():

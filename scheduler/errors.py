@@ -6,6 +6,7 @@ InterludeSchedulerError
       + SpecChangedError   the spec differs from the one the run was begun with
       + CapTooSmallError   the cap cannot pay for the control, or for what is spent and held
       + NoRunError         there is no run at the place named
+  + TableError         a recorded table cannot be read, or does not fit the study
 """
 
 from __future__ import annotations
@@ -33,3 +34,7 @@ class CapTooSmallError(StudyError):
 
 class NoRunError(StudyError):
     """There is no run at the place named."""
+
+
+class TableError(InterludeSchedulerError):
+    """A recorded table cannot be read, or does not fit the study."""

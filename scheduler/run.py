@@ -14,6 +14,7 @@ from scheduler.places import run_folder, store_url, tracking_url
 from scheduler.spec import StudySpec
 from scheduler.state import StudyState
 from scheduler.study import Study, open_study
+from scheduler.table import Table
 from trainers.tasks.catalog import TASKS
 from trainers.worker import Worker, WorkerSettings
 
@@ -30,16 +31,25 @@ class Tracker(Protocol):
         """Wait until all is shown."""
 
 
-def run_study(spec: StudySpec, text: str, driver: str, watch: Watch, interrupt: Interrupt) -> StudyState:
+def run_study(
+    spec: StudySpec,
+    text: str,
+    driver: str,
+    watch: Watch,
+    interrupt: Interrupt,
+    *,
+    table: Table | None = None,
+) -> StudyState:
     """Begin or resume the study of ``spec`` and drive it until it ends.
 
     Args:
         spec: what to run.
         text: the spec as the user wrote it.
         driver: ``ray`` for Ray Tune on this machine or the cluster that RAY_ADDRESS names,
-            ``inline`` for one process.
+            ``inline`` for one process, ``table`` for a recorded table in virtual time.
         watch: called after every move.
         interrupt: the user's Ctrl-C: once to finish what runs and stop, twice to stop now.
+        table: the recorded table, for that driver.
 
     Returns:
         The study as it stands at the end.
@@ -58,13 +68,25 @@ def run_study(spec: StudySpec, text: str, driver: str, watch: Watch, interrupt: 
 
         try:
             show()
-            with allocated(study.account, spec.budget) as allocation:
-                _drive(study, driver, show, interrupt, allocation)
+            if table is not None:
+                _replay(study, table)
+            else:
+                with allocated(study.account, spec.budget) as allocation:
+                    _drive(study, driver, show, interrupt, allocation)
         finally:
             show()
             if tracker is not None:
                 tracker.close()
         return study.engine.state
+
+
+def _replay(study: Study, table: Table) -> None:
+    """The study on a recorded table; its devices exist in virtual time alone."""
+    from scheduler.drivers.table import drive_table
+
+    devices = study.spec.budget.devices
+    recorded = table.bound(study.tree)
+    drive_table(study.engine, recorded.run, devices.count // devices.per_trial)
 
 
 def _drive(

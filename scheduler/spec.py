@@ -20,6 +20,7 @@ from budgets.spec import BudgetSpec, Count, Number, SpecModel, Whole, parse, rea
 from scheduler.asked import cells_of, languages_of, mixed_languages_of
 from scheduler.checks import problems_of
 from scheduler.spec_tasks import CustomTaskSpec
+from scheduler.translations import with_translations
 from trainers.mixing import Rule
 from trainers.tasks.catalog import Catalogue, installed
 
@@ -39,11 +40,13 @@ class ModelSpec(SpecModel):
         name: an entry of ``trainers/models.py``, a hub id, or a folder with a model.
         tuning: which weights are trained.
         precision: ``bf16`` is autocast over float32 weights, where the device has it.
+        revision: on the hub, a commit that goes before the one pinned here.
     """
 
     name: str
     tuning: Literal["full"] = "full"
     precision: Literal["fp32", "bf16"] = "fp32"
+    revision: Commit | None = None
 
 
 class DataSpec(SpecModel):
@@ -136,7 +139,7 @@ class TargetSpec(SpecModel):
         max_examples: examples per cell that the search scores at most; None for all.
     """
 
-    benchmark: Literal["xtreme", "xtreme-r", "toy"]
+    benchmark: Literal["xtreme", "xtreme-r", "beyond", "toy"]
     tasks: Annotated[tuple[str, ...], Field(min_length=1)]
     languages: Annotated[tuple[str, ...], Field(min_length=1)] | LowResourceSpec | Literal["all"]
     skip: tuple[str, ...] = ()
@@ -232,8 +235,8 @@ class StudySpec(SpecModel):
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """Every task this study can name: built in, installed, and its own."""
-        return installed()
+        """Every task this study can name: built in, installed, and its own; with its translations."""
+        return with_translations(installed(), self.intermediate)
 
     @property
     def languages(self) -> tuple[str, ...]:

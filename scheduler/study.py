@@ -38,6 +38,7 @@ from trainers.provenance import environment
 from trainers.stage import Half
 from trainers.tasks import mirror_path, open_source
 from trainers.tasks.hub import refusal
+from trainers.tasks.spec import FamilyName
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def tree_of(spec: StudySpec) -> StageTree:
         ModelError: the model is not where it should be.
     """
     source = open_source(spec.data.source, spec.data.path, spec.data.revisions)
-    model = entry(spec.model.name)
+    model = entry(spec.model.name).at(spec.model.revision)
     mirror = mirror_path(spec.data.path) if spec.data.source == "mirror" else None
     tree = StageTree(spec, source, model, revision_of(model, mirror))
     check_there(spec, tree.identity)
@@ -125,13 +126,22 @@ def engine_of(
     """The engine of a study on ``account``; ``moment`` as the engine has it."""
     rungs, search, devices = spec.intermediate.rungs, spec.search, spec.budget.devices
     chosen = policy(search.policy, n_rungs=len(rungs), eta=search.eta, seed=spec.seed)
-    return Engine(tree, account, chosen, sampler, devices.count // devices.per_trial, moment=moment)
+    slots = devices.count // devices.per_trial
+    grid = space_of(spec) if search.policy == "grid" else None
+    return Engine(tree, account, chosen, sampler, slots, moment=moment, grid=grid)
 
 
 def space_of(spec: StudySpec) -> MixSpace:
     """The mixes that a study may try."""
-    part = spec.intermediate
-    return MixSpace(part.tasks, part.count, part.mixing.cap, part.mixing.temperature)
+    part, mixing = spec.intermediate, spec.intermediate.mixing
+    return MixSpace(
+        part.tasks,
+        part.count,
+        mixing.cap if mixing.rule in ("temperature", "capped") else None,
+        mixing.temperature if mixing.rule == "temperature" else None,
+        mixing.text,
+        tuple(name for name in part.tasks if spec.catalogue[name].family is FamilyName.MASKED),
+    )
 
 
 def _sampler(spec: StudySpec) -> Sampler:

@@ -147,7 +147,8 @@ def engine_on(
     spec, account = tree.spec, Account(journal)
     chosen = policy(spec.search.policy, n_rungs=tree.n_rungs, eta=spec.search.eta, seed=spec.seed)
     sampler = RandomSampler(space_of(spec), spec.seed)
-    return Engine(tree, account, chosen, sampler, slots, moment=moment), account
+    grid = space_of(spec) if spec.search.policy == "grid" else None
+    return Engine(tree, account, chosen, sampler, slots, moment=moment, grid=grid), account
 
 
 @dataclass

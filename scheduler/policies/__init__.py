@@ -18,9 +18,9 @@ def policy(name: str, *, n_rungs: int, eta: int, seed: int) -> Policy:
     match name:
         case "halving":
             return Halving(n_rungs, eta)
-        case "uniform":
+        case "uniform" | "grid":
             return UniformRungs(n_rungs)
         case "random":
             return RandomRungs(n_rungs, seed)
         case _:
-            raise KeyError(f"no policy {name!r}; known: halving, random, uniform")
+            raise KeyError(f"no policy {name!r}; known: grid, halving, random, uniform")
