@@ -1,11 +1,9 @@
 """The space of mixes, and the port that whoever proposes one must fill.
 
-A mix is coded as fixed coordinates: one bit per task, the logarithm of the cap, the temperature.
-Cap and temperature are always there and are masked when the mix is built, so a model of the space
-sees one set of coordinates and not one per subset.
-
-The cap lies on a grid of two significant digits and the temperature on one of tenths (the ends of
-both ranges included): finer differences cannot be measured, and a finite space can be exhausted.
+A mix is coded as fixed coordinates: one bit per task and each number that the study searches
+(``scheduler/axis.py``): the logarithm of the cap, the temperature, the share of masked text. They
+are always there and are masked when the mix is built, so a model of the space sees one set of
+coordinates and not one per subset.
 """
 
 from __future__ import annotations
@@ -13,17 +11,15 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-from bisect import bisect_left
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import combinations, product
-from typing import Protocol, TypeVar
+from typing import Protocol
 
+from scheduler.axis import Axis, AxisName
 from scheduler.mix import Mix
 
 _SMALL_SPACE = 20_000  # mixes that are listed rather than drawn at random
-_N = TypeVar("_N", int, float)
 _DRAWS = 1_000  # before a large space counts as exhausted
 
 
@@ -33,13 +29,11 @@ class Point:
 
     Attributes:
         bits: one per task of the space, in its order.
-        log_cap: natural logarithm of K.
-        temperature: T.
+        numbers: one per axis of the space, in its order.
     """
 
     bits: tuple[bool, ...]
-    log_cap: float
-    temperature: float
+    numbers: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +43,28 @@ class MixSpace:
     Attributes:
         tasks: names of the intermediate tasks.
         count: k, lowest and highest.
-        cap: K, lowest and highest.
-        temperature: T, lowest and highest.
+        cap: K, lowest and highest; None where the rule has no cap.
+        temperature: T, lowest and highest; None where the rule has none.
+        text: share of masked text beside other tasks, lowest and highest; None where the rule decides.
+        texts: which of ``tasks`` are masked text.
     """
 
     tasks: tuple[str, ...]
     count: tuple[int, int]
-    cap: tuple[int, int]
-    temperature: tuple[float, float]
+    cap: tuple[int, int] | None = None
+    temperature: tuple[float, float] | None = None
+    text: tuple[float, float] | None = None
+    texts: tuple[str, ...] = ()
 
     @property
-    def caps(self) -> tuple[int, ...]:
-        """The grid of K, ascending."""
-        return _cap_grid(*self.cap)
-
-    @property
-    def temperatures(self) -> tuple[float, ...]:
-        """The grid of T, ascending."""
-        return _temperature_grid(*self.temperature)
+    def axes(self) -> tuple[Axis, ...]:
+        """The numbers that are searched."""
+        text = self.text if self.texts else None
+        return (
+            *([Axis("log_cap", *self.cap)] if self.cap else []),
+            *([Axis("temperature", *self.temperature)] if self.temperature else []),
+            *([Axis("text", *text)] if text else []),
+        )
 
     @property
     def n_subsets(self) -> int:
@@ -76,10 +74,18 @@ class MixSpace:
 
     @property
     def n_mixes(self) -> int:
-        """Subsets, those of two and more tasks times the grids of cap and temperature."""
+        """Subsets, each times the grids of the numbers that decide something in it."""
         lowest, highest = self.count
-        plain = sum(math.comb(len(self.tasks), k) for k in range(lowest, min(highest, 1) + 1))
-        return plain + (self.n_subsets - plain) * len(self.caps) * len(self.temperatures)
+        n_texts = len(self.texts)
+        n_others = len(self.tasks) - n_texts
+        return sum(
+            math.comb(n_texts, i)
+            * math.comb(n_others, j)
+            * math.prod(len(axis.values) for axis in self._deciding(i, j))
+            for i in range(n_texts + 1)
+            for j in range(n_others + 1)
+            if lowest <= i + j <= highest
+        )
 
     def __contains__(self, mix: Mix) -> bool:
         return (
@@ -89,19 +95,47 @@ class MixSpace:
         )
 
     def encode(self, mix: Mix) -> Point:
-        """The coordinates of ``mix``; those it does not use lie in the middle of their range."""
-        bits = tuple(task in mix.tasks for task in self.tasks)
-        if mix.count > 1:
-            low, high = self.temperature
-            return Point(bits, math.log(mix.cap), min(max(mix.temperature, low), high))
-        middle = math.log(self.cap[0] * self.cap[1]) / 2
-        return Point(bits, middle, sum(self.temperature) / 2)
+        """The coordinates of ``mix``; those that decide nothing lie in the middle of their range."""
+        values = {"log_cap": mix.cap, "temperature": mix.temperature, "text": mix.text}
+        used = self._deciding(*self._counts(mix.tasks))
+        return Point(
+            tuple(task in mix.tasks for task in self.tasks),
+            tuple(
+                axis.coordinate(values[axis.name]) if axis in used and values[axis.name] else axis.middle
+                for axis in self.axes
+            ),
+        )
 
     def decode(self, point: Point) -> Mix:
         """The mix at ``point``: its bits repaired to an allowed count, its numbers on the grid."""
-        tasks = tuple(task for task, bit in zip(self.tasks, self.repair(point.bits), strict=True) if bit)
-        cap = _closest(self.caps, math.exp(point.log_cap))
-        return Mix.of(tasks, cap, _closest(self.temperatures, point.temperature))
+        bits = self.repair(point.bits)
+        return self._mix(
+            tuple(task for task, bit in zip(self.tasks, bits, strict=True) if bit), point.numbers
+        )
+
+    def _mix(self, tasks: tuple[str, ...], numbers: tuple[float, ...]) -> Mix:
+        """The mix of ``tasks`` at coordinates, without those that decide nothing in it."""
+        used = self._deciding(*self._counts(tasks))
+        values = {
+            axis.name: axis.value(number)
+            for axis, number in zip(self.axes, numbers, strict=True)
+            if axis in used
+        }
+        return _valued(tasks, values)
+
+    def _counts(self, tasks: Collection[str]) -> tuple[int, int]:
+        """Masked tasks among ``tasks``, and others."""
+        n_texts = sum(task in self.texts for task in tasks)
+        return n_texts, len(tasks) - n_texts
+
+    def _deciding(self, n_texts: int, n_others: int) -> tuple[Axis, ...]:
+        """The axes that the rates of so many masked tasks and others depend on.
+
+        Where text has a share of its own, cap and temperature only divide what is left of each part.
+        """
+        shared = bool(self.text) and n_texts > 0 and n_others > 0
+        divided = max(n_texts, n_others) > 1 if shared else n_texts + n_others > 1
+        return tuple(axis for axis in self.axes if (shared if axis.name == "text" else divided))
 
     def repair(self, bits: tuple[bool, ...]) -> tuple[bool, ...]:
         """``bits`` with as few tasks added or dropped as the allowed count needs.
@@ -118,22 +152,29 @@ class MixSpace:
         return tuple(bit != (i in chosen) for i, bit in enumerate(bits))
 
     def draw(self, rng: random.Random) -> Mix:
-        """A random mix: k uniform, then its tasks, a log-uniform cap and a uniform temperature."""
+        """A random mix: k uniform, then its tasks, then coordinates, each uniform in its range."""
         tasks = tuple(rng.sample(self.tasks, rng.randint(*self.count)))
-        log_cap = rng.uniform(math.log(self.cap[0]), math.log(self.cap[1]))
-        cap, temperature = math.exp(log_cap), rng.uniform(*self.temperature)
-        return Mix.of(tasks, _closest(self.caps, cap), _closest(self.temperatures, temperature))
+        return self._mix(tasks, tuple(rng.uniform(*axis.ends) for axis in self.axes))
 
     def all_mixes(self) -> tuple[Mix, ...]:
         """Every mix, ordered by count; meant for small spaces."""
         lowest, highest = self.count
-        grid = tuple(product(self.caps, self.temperatures))
         return tuple(
-            Mix.of(tasks, cap, temperature)
+            _valued(tasks, dict(zip((axis.name for axis in used), values, strict=True)))
             for k in range(lowest, highest + 1)
             for tasks in combinations(self.tasks, k)
-            for cap, temperature in (grid if k > 1 else grid[:1])
+            for used in (self._deciding(*self._counts(tasks)),)
+            for values in product(*(axis.values for axis in used))
         )
+
+
+def _valued(tasks: tuple[str, ...], values: Mapping[AxisName, float]) -> Mix:
+    return Mix.of(
+        tasks,
+        int(values.get("log_cap", 0)),
+        values.get("temperature", 1.0),
+        values.get("text", 0.0),
+    )
 
 
 class Sampler(Protocol):
@@ -159,7 +200,9 @@ class Sampler(Protocol):
 class RandomSampler:
     """Uniform in the number of tasks, deaf to results: the baseline, and how others begin."""
 
-    description = "random: k uniform, subset uniform, log-uniform cap, uniform temperature"
+    description = (
+        "random: k uniform, subset uniform, log-uniform cap, uniform temperature and text share"
+    )
 
     def __init__(self, space: MixSpace, seed: int) -> None:
         self._space = space
@@ -184,39 +227,17 @@ class RandomSampler:
 def coordinates(space: MixSpace, values: Mapping[str, object]) -> Point:
     """The point that named coordinates describe (see :func:`named`)."""
     bits = tuple(bool(values[f"task/{task}"]) for task in space.tasks)
-    log_cap, temperature = values["log_cap"], values["temperature"]
-    if not isinstance(log_cap, int | float) or not isinstance(temperature, int | float):
-        raise TypeError(f"coordinates are numbers, got {log_cap!r} and {temperature!r}")
-    return Point(bits, float(log_cap), float(temperature))
+    return Point(bits, tuple(_number(axis.name, values[axis.name]) for axis in space.axes))
 
 
 def named(space: MixSpace, point: Point) -> dict[str, bool | float]:
     """Coordinates by name, as a study of another library stores them."""
     bits = {f"task/{task}": bit for task, bit in zip(space.tasks, point.bits, strict=True)}
-    return {**bits, "log_cap": point.log_cap, "temperature": point.temperature}
+    names = [axis.name for axis in space.axes]
+    return {**bits, **dict(zip(names, point.numbers, strict=True))}
 
 
-@lru_cache(maxsize=64)
-def _cap_grid(low: int, high: int) -> tuple[int, ...]:
-    points = {low, high}
-    step = 10 ** max(0, len(str(low)) - 2)
-    value = low - low % step
-    while value < high:
-        value += step
-        if low < value < high:
-            points.add(value)
-        step = 10 ** max(0, len(str(value)) - 2)
-    return tuple(sorted(points))
-
-
-@lru_cache(maxsize=64)
-def _temperature_grid(low: float, high: float) -> tuple[float, ...]:
-    tenths = {t / 10 for t in range(math.ceil(low * 10), math.floor(high * 10) + 1)}
-    return tuple(sorted({round(t, 2) for t in (low, *tenths, high)}))
-
-
-def _closest(grid: tuple[_N, ...], value: float) -> _N:
-    """The grid point nearest to ``value``, the lower one on a tie."""
-    right = min(bisect_left(grid, value), len(grid) - 1)
-    left = max(right - 1, 0)
-    return grid[left] if abs(grid[left] - value) <= abs(grid[right] - value) else grid[right]
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, int | float):
+        raise TypeError(f"the coordinate {name} is a number, got {value!r}")
+    return float(value)

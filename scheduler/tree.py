@@ -20,7 +20,7 @@ from budgets.forecast import Work
 from scheduler.mix import Mix
 from scheduler.spec import StudySpec
 from scheduler.trial import Recipe
-from trainers.mixing import draw_rates
+from trainers.mixing import draw_rates, with_text_share
 from trainers.models import ModelEntry
 from trainers.stage import (
     EvaluateStage,
@@ -105,12 +105,21 @@ class StageTree:
         return self._rates(mix)
 
     def _drawn(self, mix: Mix) -> tuple[tuple[str, float], ...]:
-        data = [self._mixed_data(name) for name in mix.tasks]
-        sizes = [sum(d.n_rows or _UNKNOWN_ROWS for d in identities) for identities in data]
-        drawn = draw_rates(sizes, cap=mix.cap, temperature=mix.temperature) if mix.tasks else []
+        rule = self.spec.intermediate.mixing.rule
+        sizes = [self._size(name) for name in mix.tasks]
+        masked = [self._tasks[name].family is FamilyName.MASKED for name in mix.tasks]
+        drawn = draw_rates(sizes, rule=rule, cap=mix.cap, temperature=mix.temperature)
+        shared = with_text_share(drawn, masked, mix.text)
         return tuple(
-            (name, round(rate, _RATE_DIGITS)) for name, rate in zip(mix.tasks, drawn, strict=True)
+            (name, round(rate, _RATE_DIGITS)) for name, rate in zip(mix.tasks, shared, strict=True)
         )
+
+    def _size(self, name: str) -> float:
+        """What the rule goes by: the weight given to a task, or its training examples."""
+        mixing = self.spec.intermediate.mixing
+        if mixing.rule == "weights":
+            return mixing.weights.get(name, 1.0)  # of masked text alone, which needs none
+        return sum(data.n_rows or _UNKNOWN_ROWS for data in self._mixed_data(name))
 
     def _build(self, recipe: Recipe, rung: int, half: Half) -> tuple[Node, ...]:
         base = self.base()

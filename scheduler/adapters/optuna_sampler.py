@@ -1,13 +1,13 @@
 """The sampler port on Optuna: a mix <-> an Optuna trial, both ways.
 
-Optuna's study lives in memory and is disposable: tells rebuild it. Only mixes judged at full
-fidelity are told, as COMPLETE; a mix that stopped early, failed, or scored NaN is not, because a
-low-fidelity value told as complete makes every later proposal worse. A proposal is asked and closed
-at once, so no trial is ever RUNNING.
+Only mixes judged at full fidelity are told, as COMPLETE; a mix that stopped early, failed, or scored
+NaN is not, because a low-fidelity value told as complete makes every later proposal worse.
 
-Every proposal gets a freshly seeded sampler, so it depends on the seed, the tells and ``n_seen``
-alone and is the same after a restart. Defaults differ between Optuna's versions: every argument
-that matters is written out here, and ``description`` goes into the record.
+Every proposal gets a study in memory of its own, filled with the tells, and a freshly seeded sampler,
+so it depends on the seed, the tells and ``n_seen`` alone and is the same after a restart: within one
+study NSGA-II keeps its parents between proposals, in another order than it found them. Defaults differ
+between Optuna's versions: every argument that matters is written out here, and ``description`` goes
+into the record.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Literal
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from scheduler.mix import Mix
 from scheduler.space import MixSpace, RandomSampler, coordinates, named
@@ -50,16 +50,13 @@ class OptunaSampler:
         self._seed = seed
         self._random = RandomSampler(space, seed)
         self._distributions = _distributions(space)
-        self._n_told = 0
-        self._study = optuna.create_study(
-            directions=["maximize" if word == "max" else "minimize" for word in directions],
-            sampler=_build(name, seed),
-        )
+        self._directions = ["maximize" if word == "max" else "minimize" for word in directions]
+        self._told: list[FrozenTrial] = []
         self.description = _describe(name)
 
     def propose(self, n_seen: int, tried: Collection[Mix]) -> Mix | None:
         """A mix that is not among ``tried``, None when none is left."""
-        if self._name == "random" or self._n_told < _N_STARTUP:
+        if self._name == "random" or len(self._told) < _N_STARTUP:
             return self._random.propose(n_seen, tried)
         for draw in range(_DRAWS[self._name]):
             mix = self._ask(f"{self._seed}/{n_seen}/{draw}")
@@ -68,14 +65,13 @@ class OptunaSampler:
         return self._random.propose(n_seen, tried)
 
     def _ask(self, key: str) -> Mix:
-        """What a sampler seeded by ``key`` proposes; its trial is closed at once."""
+        """What a sampler seeded by ``key`` proposes after all that was told."""
         digest = hashlib.sha256(key.encode()).digest()
-        self._study.sampler = _build(self._name, int.from_bytes(digest[:4], "big"))
-        trial = self._study.ask(self._distributions)
-        try:
-            return self._space.decode(coordinates(self._space, trial.params))
-        finally:
-            self._study.tell(trial, state=TrialState.FAIL)
+        sampler = _build(self._name, int.from_bytes(digest[:4], "big"))
+        study = optuna.create_study(directions=self._directions, sampler=sampler)
+        study.add_trials(self._told)
+        trial = study.ask(self._distributions)
+        return self._space.decode(coordinates(self._space, trial.params))
 
     def tell(self, mix: Mix, values: tuple[float, ...] | None) -> None:
         """Learn the objectives of ``mix`` at full fidelity; None or a NaN teaches nothing.
@@ -85,10 +81,10 @@ class OptunaSampler:
         """
         if values is None or not all(math.isfinite(value) for value in values):
             return
-        if len(values) != len(self._study.directions):
-            raise ValueError(f"{len(self._study.directions)} objectives, told {len(values)}: {values}")
-        attributes = {_GENERATION: self._n_told // _POPULATION} if self._name == "nsga2" else None
-        self._study.add_trial(
+        if len(values) != len(self._directions):
+            raise ValueError(f"{len(self._directions)} objectives, told {len(values)}: {values}")
+        attributes = {_GENERATION: len(self._told) // _POPULATION} if self._name == "nsga2" else None
+        self._told.append(
             optuna.trial.create_trial(
                 state=TrialState.COMPLETE,
                 values=list(values),
@@ -97,19 +93,18 @@ class OptunaSampler:
                 system_attrs=attributes,
             )
         )
-        self._n_told += 1
 
-    def states(self) -> tuple[TrialState, ...]:
-        """The states of Optuna's own trials: COMPLETE for tells, FAIL for closed proposals."""
-        return tuple(trial.state for trial in self._study.get_trials(deepcopy=False))
+    @property
+    def n_told(self) -> int:
+        """Mixes that the next proposal learns from."""
+        return len(self._told)
 
 
 def _distributions(space: MixSpace) -> dict[str, BaseDistribution]:
     """The fixed coordinates of every mix; log-cap is the logarithm, so not ``log=True``."""
     return {
         **{f"task/{task}": CategoricalDistribution((False, True)) for task in space.tasks},
-        "log_cap": FloatDistribution(math.log(space.cap[0]), math.log(space.cap[1])),
-        "temperature": FloatDistribution(*space.temperature),
+        **{axis.name: FloatDistribution(*axis.ends) for axis in space.axes},
     }
 
 

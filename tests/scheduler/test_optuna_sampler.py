@@ -10,6 +10,8 @@ from scheduler.mix import Mix
 from scheduler.space import MixSpace
 
 SPACE = MixSpace(("a", "b", "c", "d", "e"), (0, 5), (1_000, 64_000), (1.0, 4.0))
+TEXTED = MixSpace(("a", "b", "c", "d", "t"), (0, 5), (1_000, 64_000), (1.0, 4.0), (0.1, 0.5), ("t",))
+BARE = MixSpace(("a", "b", "c", "d", "t"), (0, 5))  # a rule that has nothing to search
 NAMES = ("tpe", "nsga2", "gp", "random")
 
 
@@ -27,21 +29,33 @@ def history(sampler, n):
     return tried
 
 
+@pytest.mark.parametrize("name", ["tpe", "nsga2"])
+@pytest.mark.parametrize("seed", range(4))
+def test_proposals_in_between_change_no_later_one(name, seed):
+    asked, told = (OptunaSampler(TEXTED, ("max", "min"), name, seed) for _ in range(2))
+    tried = history(asked, 24)
+    for mix in tried:
+        told.tell(mix, value(mix))
+    assert asked.n_told == told.n_told == 24
+    assert told.propose(24, tried) == asked.propose(24, tried)
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_history_gives_the_same_proposal_in_a_fresh_process(name):
-    sampler = OptunaSampler(SPACE, ("max", "min"), name, seed=3)
+@pytest.mark.parametrize("space", [SPACE, TEXTED], ids=["plain", "text"])
+def test_the_same_history_gives_the_same_proposal_in_a_fresh_process(name, space):
+    sampler = OptunaSampler(space, ("max", "min"), name, seed=3)
     n = 8 if name == "gp" else 24
     tried = history(sampler, n)
-    told = [[list(m.tasks), m.cap, m.temperature, *value(m)] for m in tried]
+    told = [[list(m.tasks), m.cap, m.temperature, m.text, *value(m)] for m in tried]
     script = f"""
 import json
 from scheduler.adapters.optuna_sampler import OptunaSampler
 from scheduler.mix import Mix
 from scheduler.space import MixSpace
-sampler = OptunaSampler({SPACE!r}, ("max", "min"), {name!r}, seed=3)
+sampler = OptunaSampler({space!r}, ("max", "min"), {name!r}, seed=3)
 tried = []
-for tasks, cap, temperature, score, hours in json.loads({json.dumps(told)!r}):
-    tried.append(Mix.of(tuple(tasks), cap, temperature))
+for tasks, cap, temperature, text, score, hours in json.loads({json.dumps(told)!r}):
+    tried.append(Mix.of(tuple(tasks), cap, temperature, text))
     sampler.tell(tried[-1], (score, hours))
 print(repr(sampler.propose({n}, tried)))
 """
@@ -52,15 +66,25 @@ print(repr(sampler.propose({n}, tried)))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_trial_is_left_running_and_only_tells_are_complete(name):
-    sampler = OptunaSampler(SPACE, ("max", "min"), name, seed=3)
-    n = 7 if name == "gp" else 15
-    tried = history(sampler, n)
-    for i in range(2):
-        assert sampler.propose(100 + i, tried) not in tried
-    states = [state.name for state in sampler.states()]
-    assert states.count("COMPLETE") == n
-    assert set(states) <= {"COMPLETE", "FAIL"}
+@pytest.mark.parametrize("space", [TEXTED, BARE], ids=["text", "bare"])
+def test_what_a_model_proposes_lies_in_the_space_and_is_new(name, space):
+    sampler = OptunaSampler(space, ("max", "min"), name, seed=3)
+    tried = history(sampler, 9 if name == "gp" else 20)
+    assert all(mix in space for mix in tried)
+    assert len(set(tried)) == len(tried)
+    assert any("t" in mix.tasks and mix.count > 1 for mix in tried)
+    if space is TEXTED:
+        assert all((mix.text > 0) == ("t" in mix.tasks and mix.count > 1) for mix in tried)
+
+
+def test_a_sampler_learns_which_share_of_text_helps():
+    space = MixSpace(("a", "t"), (2, 2), text=(0.05, 0.95), texts=("t",))
+    sampler, tried = OptunaSampler(space, ("max",), "tpe", seed=3), []
+    for i in range(16):
+        tried.append(sampler.propose(i, tried))
+        sampler.tell(tried[-1], (-abs(tried[-1].text - 0.8),))
+    early, late = (sum(abs(m.text - 0.8) for m in part) / 6 for part in (tried[:6], tried[10:16]))
+    assert late < early
 
 
 def test_a_value_that_is_missing_or_not_a_number_is_never_told():
@@ -68,7 +92,7 @@ def test_a_value_that_is_missing_or_not_a_number_is_never_told():
     sampler.tell(Mix.of(("a",)), None)
     sampler.tell(Mix.of(("a",)), (math.nan, 1.0))
     sampler.tell(Mix.of(("a",)), (50.0, math.inf))
-    assert sampler.states() == ()
+    assert sampler.n_told == 0
 
 
 def test_one_value_for_two_objectives_is_refused():
@@ -93,8 +117,15 @@ def test_a_sampler_learns_which_task_helps(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_exhausted_space_gives_none(name):
-    space = MixSpace(("a", "b", "c"), (0, 1), (1_000, 64_000), (1.0, 4.0))
+@pytest.mark.parametrize(
+    "space",
+    [
+        MixSpace(("a", "b", "c"), (0, 1), (1_000, 64_000), (1.0, 4.0)),
+        MixSpace(("a", "t"), (0, 2), text=(0.1, 0.12), texts=("t",)),
+    ],
+    ids=["plain", "text"],
+)
+def test_an_exhausted_space_gives_none(name, space):
     sampler = OptunaSampler(space, ("max",), name, seed=3)
     tried = []
     while (mix := sampler.propose(len(tried), tried)) is not None:

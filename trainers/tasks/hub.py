@@ -13,8 +13,10 @@ from trainers.errors import (
     TaskError,
     UnknownLanguageError,
 )
+from trainers.fingerprint import fingerprint
 from trainers.tasks.source import UNPINNED, DataIdentity
 from trainers.tasks.spec import HubData
+from trainers.tasks.translations import translated
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -102,9 +104,9 @@ def published(split: Split) -> HubData:
 
 
 def data_name(split: Split, language: str) -> str:
-    """``org/dataset/config/split``, and the language where one file mixes several."""
+    """``org/dataset/config/split``, and the language where one file has several."""
     name = split.place(language)
-    return f"{name}[{language}]" if split.language_field else name
+    return f"{name}[{language}]" if split.language_field or split.translations else name
 
 
 def check_language(split: Split, language: str) -> None:
@@ -120,10 +122,26 @@ def check_language(split: Split, language: str) -> None:
 def of_language(dataset: Dataset, split: Split, language: str, file: str) -> Dataset:
     """The rows of ``language`` in a file that mixes languages; all rows of any other file.
 
+    Where the file holds translations, their rows, with the translated columns in place.
+
     Raises:
-        MalformedDataError: the language column is not there.
+        MalformedDataError: the language column or that of the translations is not there.
+        MissingDataError: there is no translation into ``language``.
         EmptySplitError: no row of ``language``.
     """
+    rows = _filtered(dataset, split, language, file)
+    return _translated(rows, split, language, file) if split.translations else rows
+
+
+def _translated(rows: Dataset, split: Split, language: str, file: str) -> Dataset:
+    from datasets import Dataset, Features
+
+    table = translated(rows.with_format("arrow")[:], split, language, file)
+    schema = Features.from_arrow_schema(table.schema).arrow_schema
+    return Dataset(table.cast(schema), fingerprint=fingerprint([rows._fingerprint, language]))
+
+
+def _filtered(dataset: Dataset, split: Split, language: str, file: str) -> Dataset:
     import numpy as np
 
     if not split.language_field:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from trainers.errors import EmptySplitError, MalformedDataError, MissingDataError
 from trainers.tasks.hub import check_language, data_name, language_mask, of_language, published
 from trainers.tasks.source import DataIdentity
+from trainers.tasks.translations import n_translated
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset
 
     from trainers.tasks.spec import Split
@@ -52,7 +54,7 @@ class MirrorSource:
     def identity(self, split: Split, language: str) -> DataIdentity:
         """Name, digest of the footer and number of rows.
 
-        In a file that mixes languages the column that tells them apart is read too, to count.
+        In a file that has several languages the column that tells them apart is read too, to count.
 
         Raises:
             UnknownLanguageError: the split does not have the language.
@@ -67,9 +69,14 @@ class MirrorSource:
         digest = _footer_digest(file)
         try:
             n_rows = pq.read_metadata(file).num_rows
-            if split.language_field:
-                column = pq.read_table(file, columns=[split.language_field[0]], partitioning=None)
-                n_rows = sum(language_mask(column, split, language, str(file)).to_pylist())
+            told_apart = [name for name in (*split.language_field[:1], split.translations) if name]
+            if told_apart:
+                n_rows = _n_rows_of(
+                    pq.read_table(file, columns=told_apart, partitioning=None),
+                    split,
+                    language,
+                    str(file),
+                )
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(file, error) from error
         if split.language_field and n_rows == 0:
@@ -126,6 +133,13 @@ class MirrorSource:
             f"language.",
             file=str(file),
         )
+
+
+def _n_rows_of(columns: pa.Table, split: Split, language: str, file: str) -> int:
+    """Rows of ``language`` in a file of several, from the columns that tell them apart."""
+    if split.language_field:
+        columns = columns.filter(language_mask(columns, split, language, file))
+    return n_translated(columns, split, language, file) if split.translations else columns.num_rows
 
 
 def _footer_digest(file: Path) -> str:

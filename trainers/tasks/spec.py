@@ -105,8 +105,8 @@ class Split:
         language_names: what a language is called in ``language_field`` (``sw`` is ``swahili``).
         layout: how rows become canonical examples: ``columns`` by ``TaskSpec.columns``, or a reader of
             ``trainers/tasks/layouts.py``.
-        translations: column of the first language's file that holds the rows of the others, a struct
-            with a field per language; empty where each language has rows of its own.
+        translations: column of the file that holds the rows of ``languages``, a struct with a field per
+            language (``trainers/tasks/translations.py``); empty where they are the file's own rows.
     """
 
     data: HubData | FileData
@@ -189,7 +189,8 @@ class TaskSpec:
         Where the data lies and which languages are read is not in it: a stage names its data itself.
         """
         layouts = [
-            [split.layout for split in splits] for splits in (self.train, self.search, self.report)
+            [split.layout for split in splits if not split.translations]
+            for splits in (self.train, self.search, self.report)
         ]
         return fingerprint(
             {
