@@ -66,8 +66,8 @@ class WarmCache:
         self._heads: tuple[str, nn.ModuleDict] | None = None
 
     def entry(self, model: ModelRef) -> ModelEntry:
-        """The model's entry."""
-        return model_entry(self._model_name or model.name)
+        """The model's entry, at the commit that the stage was planned with."""
+        return model_entry(self._model_name or model.name).at(model.revision)
 
     def task(self, name: str) -> TaskSpec:
         """The task of that name: the study's own before a built-in one.
