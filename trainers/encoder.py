@@ -64,7 +64,7 @@ def load_encoder(entry: ModelEntry, where: str | Path) -> PreTrainedModel:
                 config=config,
                 output_loading_info=True,
                 dtype=torch.float32,
-                **_class_arguments(config, where),
+                **class_arguments(config, where),
                 **found_at,
             )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
@@ -85,6 +85,30 @@ def load_encoder(entry: ModelEntry, where: str | Path) -> PreTrainedModel:
         )
     _check_float32(encoder, where)
     return encoder
+
+
+def class_arguments(config: PreTrainedConfig, where: object) -> dict[str, Any]:
+    """What the encoder's class is given: no pooler, and fused attention, where it knows them.
+
+    Raises:
+        ModelError: the architecture is no encoder of text.
+    """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, MODEL_MAPPING
+
+    kind = type(config)
+    decodes = kind in MODEL_FOR_CAUSAL_LM_MAPPING and kind not in MODEL_FOR_MASKED_LM_MAPPING
+    if kind not in MODEL_MAPPING or decodes or config.is_encoder_decoder:
+        raise ModelError(
+            f"{where} holds a {config.model_type}, which is no encoder that reads a text in both "
+            "directions. Take one of docs/models.md, or another whose masked-LM class transformers has."
+        )
+    encoder_class = MODEL_MAPPING[kind]
+    arguments: dict[str, Any] = {
+        "attn_implementation": "sdpa" if encoder_class._supports_sdpa else "eager"
+    }
+    if "add_pooling_layer" in inspect.signature(encoder_class.__init__).parameters:
+        arguments["add_pooling_layer"] = False
+    return arguments
 
 
 def random_encoder(
@@ -191,30 +215,6 @@ _NO_CODE = (
 
 def _commit(entry: ModelEntry, where: str | Path) -> str:
     return entry.revision if str(where) == entry.hub_id and entry.revision else "main"
-
-
-def _class_arguments(config: PreTrainedConfig, where: object) -> dict[str, Any]:
-    """What the encoder's class is given: no pooler, and fused attention, where it knows them.
-
-    Raises:
-        ModelError: the architecture is no encoder of text.
-    """
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, MODEL_MAPPING
-
-    kind = type(config)
-    decodes = kind in MODEL_FOR_CAUSAL_LM_MAPPING and kind not in MODEL_FOR_MASKED_LM_MAPPING
-    if kind not in MODEL_MAPPING or decodes or config.is_encoder_decoder:
-        raise ModelError(
-            f"{where} holds a {config.model_type}, which is no encoder that reads a text in both "
-            "directions. Take one of docs/models.md, or another whose masked-LM class transformers has."
-        )
-    encoder_class = MODEL_MAPPING[kind]
-    arguments: dict[str, Any] = {
-        "attn_implementation": "sdpa" if encoder_class._supports_sdpa else "eager"
-    }
-    if "add_pooling_layer" in inspect.signature(encoder_class.__init__).parameters:
-        arguments["add_pooling_layer"] = False
-    return arguments
 
 
 def _mirror(source_kind: str, source_path: str | None) -> str | None:

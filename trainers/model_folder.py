@@ -104,5 +104,8 @@ def _n_weights(directory: Path) -> int | None:
 
 def _n_weights_of(file: Path) -> int:
     with file.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        n_header, n_file = int.from_bytes(stream.read(8), "little"), file.stat().st_size
+        if n_header > n_file - 8:
+            raise ValueError(f"{file.name} has {n_file} bytes and announces {n_header} of header")
+        header = json.loads(stream.read(n_header))
     return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
