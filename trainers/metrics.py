@@ -12,14 +12,11 @@ cells together are all scored alike, and a bootstrap scores a thousand samples i
 
 A ratio whose denominator is 0 (no examples, no spans at all, no masked tokens) is 0.
 
-Sources: seqeval 1.2.2 for spans; the SQuAD 1.1 and 2.0 scripts for answers.
+Sources: seqeval for spans; answers are compared in ``trainers/answers.py``.
 """
 
 from __future__ import annotations
 
-import re
-import string
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -82,21 +79,21 @@ Span = tuple[str, int, int]  # type, first word, last word
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """Labelled spans of one sentence, exactly as seqeval finds them.
+    """Labelled spans of one sentence, as seqeval finds them.
 
-    The first letter of a tag is its prefix (``B``, ``I``, ``E``, ``S``, ``O``), what follows the
-    first hyphen after it the type. Tags without prefix, such as parts of speech, are read the same
-    way, as XTREME's own scores do: ``NOUN`` is prefix ``N`` and type ``OUN``, neighbours of one type
-    become one span, and a tag of one letter at the end of a sentence is lost. (Given a whole corpus,
-    seqeval also lets such a tag at the start of a sentence begin in the sentence before. Here every
-    sentence is scored alone, so that examples stay independent.)
+    The first letter of a tag is its prefix (``B``, ``I``, ``E``, ``S``, ``O``), what follows the first
+    hyphen its type. A tag without hyphen, such as a part of speech, is its own type: neighbours of
+    one such tag become one span, but for those that begin with ``B``, ``E`` or ``S``.
 
-    Source: ``get_entities`` of seqeval 1.2.2 with its defaults.
+    That is seqeval 0.0.12, with which the published part-of-speech scores of XTREME and of
+    intermediate-task training were made. From 0.0.16 on it cuts the first letter off a tag without
+    hyphen, so that CCONJ and SCONJ become one type and a final X is lost. Names (PAN-X) are alike in
+    both. Every sentence is scored alone, so that examples stay independent.
     """
     found: list[Span] = []
     prefix_before, type_before, begin = "O", "", 0
     for place, tag in enumerate([*tags, "O"]):
-        prefix, kind = tag[0], tag[1:].split("-", maxsplit=1)[-1] or "_"
+        prefix, kind = tag[0], tag.split("-", maxsplit=1)[-1]
         changed = type_before != kind
         if _ends(prefix_before, prefix, changed=changed):
             found.append((type_before, begin, place - 1))
@@ -122,34 +119,3 @@ def span_counts(gold: Sequence[str], predicted: Sequence[str]) -> tuple[int, int
     """Spans of one sentence that are right, predicted, and there: micro F1's three counts."""
     gold_spans, predicted_spans = set(spans(gold)), set(spans(predicted))
     return len(gold_spans & predicted_spans), len(predicted_spans), len(gold_spans)
-
-
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_ARTICLES = re.compile(r"\b(a|an|the)\b", re.UNICODE)
-
-
-def normalised(answer: str) -> str:
-    """An answer in lower case without ASCII punctuation, English articles and extra blanks."""
-    return " ".join(_ARTICLES.sub(" ", answer.lower().translate(_PUNCTUATION)).split())
-
-
-def _golds(answers: Sequence[str]) -> list[str]:
-    """The answers worth comparing with; the empty one where the question has none."""
-    return [gold for gold in map(normalised, answers) if gold] or [""]
-
-
-def exact_match(prediction: str, answers: Sequence[str]) -> float:
-    """1 where the prediction equals an answer after normalising; ``[]`` is answered by ""."""
-    return float(normalised(prediction) in _golds(answers))
-
-
-def token_f1(prediction: str, answers: Sequence[str]) -> float:
-    """F1 over blank-separated words against the best of the answers; ``[]`` is answered by ""."""
-    return max(_word_f1(normalised(prediction).split(), gold.split()) for gold in _golds(answers))
-
-
-def _word_f1(predicted: Sequence[str], gold: Sequence[str]) -> float:
-    if not predicted or not gold:
-        return float(predicted == gold)
-    n_common = sum((Counter(predicted) & Counter(gold)).values())
-    return 2 * n_common / (len(predicted) + len(gold))

@@ -24,8 +24,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainers.families.sequences import Frame, column, encode_batch, linear, longest, pad, token_ids
-from trainers.metrics import exact_match, token_f1
+from trainers.answers import exact_match, normaliser, token_f1
+from trainers.families.sequences import Frame, column, encode_batch, linear, longest, pad_rows, token_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -110,12 +110,13 @@ class SpansFamily:
         frame, max_length = Frame.of(tokenizer), longest(task, tokenizer)
         names = ("start", "end") if training else ("context_from", "char_begins", "char_ends")
         features: Features = {name: [] for name in ("input_ids", "example", "n_tokens", *names)}
+        features |= frame.segments([])
         questions = token_ids(tokenizer, examples["question"])
         contexts = _contexts(tokenizer, examples["context"])
         for example, (full_question, context) in enumerate(zip(questions, contexts, strict=True)):
             question = full_question[: min(QUESTION_TOKENS, max_length // 4)]
             room = frame.room_pair(max_length) - len(question)
-            context_from = len(frame.start) + len(question) + len(frame.between)
+            context_from = frame.second_from(question)
             answers = examples["answers"][example]
             found = _answer_tokens(
                 context, examples["context"][example], answers, examples["starts"][example]
@@ -132,8 +133,8 @@ class SpansFamily:
                 else:
                     continue
                 sequence = frame.pair(question, context.ids[begin:stop])
-                row = (sequence, example, len(sequence), *places)
-                for name, value in zip(features, row, strict=True):
+                row = (sequence, example, len(sequence), *places, context_from)
+                for name, value in zip(features, row, strict=False):  # the last only with segments
                     features[name].append(value)
         return features
 
@@ -142,7 +143,7 @@ class SpansFamily:
 
         ``start`` and ``end`` for training, otherwise ``context_from`` and ``context_to``.
         """
-        batch = pad([row["input_ids"] for row in rows], pad_id)
+        batch = pad_rows(rows, pad_id)
         if "start" in rows[0]:
             return {**batch, "start": column(rows, "start"), "end": column(rows, "end")}
         context_from_B = column(rows, "context_from")
@@ -172,12 +173,13 @@ class SpansFamily:
         language: str,
     ) -> Records:
         """F1 and exact match of the predicted answer against the best gold answer."""
-        del task, entry, language
+        del entry
+        normalise = normaliser(task.metric, language)
         predictions = self.predict(encoder, head, batches, examples)
         pairs = list(zip(predictions, examples["answers"], strict=True))
         return {
-            "f1": np.array([token_f1(prediction, gold) for prediction, gold in pairs]),
-            "em": np.array([exact_match(prediction, gold) for prediction, gold in pairs]),
+            "f1": np.array([token_f1(prediction, gold, normalise) for prediction, gold in pairs]),
+            "em": np.array([exact_match(prediction, gold, normalise) for prediction, gold in pairs]),
         }
 
     def predict(

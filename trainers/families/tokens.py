@@ -120,20 +120,32 @@ class TokensFamily:
     ) -> Records:
         """Spans found, spans predicted and spans there are, per sentence."""
         del entry, language
-        unseen = task.labels.index("O") if "O" in task.labels else 0
-        predicted = [[unseen] * len(words) for words in examples["tokens"]]
-        for batch, rows in batches:
-            likeliest = iter(_logits(encoder, head, batch).argmax(-1).tolist())
-            for row in rows:
-                for place in row["words"]:
-                    predicted[row["example"]][place] = next(likeliest)
+        predicted = self.predict(encoder, head, batches, examples, task)
         counts = [
-            span_counts([task.labels[tag] for tag in gold], [task.labels[tag] for tag in guess])
+            span_counts([task.labels[tag] for tag in gold], guess)
             for gold, guess in zip(examples["tags"], predicted, strict=True)
         ]
         columns = np.array(counts, dtype=np.float64).reshape(len(counts), 3)
         names = ("true_positives", "n_predicted", "n_gold")
         return {name: columns[:, number] for number, name in enumerate(names)}
+
+    def predict(
+        self,
+        encoder: nn.Module,
+        head: nn.Module,
+        batches: Iterator[tuple[Batch, Sequence[Mapping[str, Any]]]],
+        examples: Examples,
+        task: TaskSpec,
+    ) -> list[list[str]]:
+        """The likeliest tag of each word; ``O`` (or the first) for a word without sub-words."""
+        unseen = "O" if "O" in task.labels else task.labels[0]
+        predicted = [[unseen] * len(words) for words in examples["tokens"]]
+        for batch, rows in batches:
+            likeliest = iter(_logits(encoder, head, batch).argmax(-1).tolist())
+            for row in rows:
+                for place in row["words"]:
+                    predicted[row["example"]][place] = task.labels[next(likeliest)]
+        return predicted
 
 
 def _logits(encoder: nn.Module, head: nn.Module, batch: Batch) -> torch.Tensor:
