@@ -1,6 +1,7 @@
 """The command line: five verbs for a study, and the dry one comes first.
 
     interlude plan   SPEC      what it would cost; runs nothing
+    interlude cells  SPEC      tasks by languages: how many examples, how sure, what is missing
     interlude run    SPEC      run, or resume what was begun
     interlude status RUN       free, held, spent, by purpose; trials and the best so far
     interlude ledger RUN       every entry
@@ -80,6 +81,14 @@ def main(debug: bool) -> None:
 def plan(spec: str, as_json: bool) -> None:
     """Show trials, stages, hours, and what the cap cannot reach; run nothing."""
     commands.plan(spec, _screen(), as_json=as_json)
+
+
+@main.command()
+@_spec
+@_json
+def cells(spec: str, as_json: bool) -> None:
+    """Show the study's cells, their sizes and intervals, and what data is missing and why."""
+    commands.cells(spec, _screen(), as_json=as_json)
 
 
 @main.command()

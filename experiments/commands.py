@@ -86,6 +86,19 @@ def plan(spec_file: str, console: Console, *, as_json: bool) -> None:
     _print_json(found.to_json()) if as_json else console.print(plan_view(found))
 
 
+def cells(spec_file: str, console: Console, *, as_json: bool) -> None:
+    """Print the cells of a spec, their sizes, and what data is missing."""
+    from experiments.cells import show, to_json
+    from scheduler.cells import cells_in
+    from scheduler.spec import load
+    from trainers.tasks import open_source
+
+    spec, _ = load(spec_file)
+    source = open_source(spec.data.source, spec.data.path, spec.data.revisions)
+    found = cells_in(spec, source.identity)
+    _print_json(to_json(found)) if as_json else show(found, console)
+
+
 def run(
     spec_file: str, console: Console, *, driver: str, store: str | None, table: str | None = None
 ) -> None:

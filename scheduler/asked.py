@@ -61,3 +61,14 @@ def mixed_languages_of(spec: StudySpec, name: str) -> tuple[str, ...]:
     if task.family is FamilyName.MASKED:
         return part.text_languages or task.train_languages
     return part.languages or task.train_languages[:1]
+
+
+def low_resource_of(spec: StudySpec) -> frozenset[str]:
+    """Languages that are low-resource by the study's definition, by ``default`` where it has none.
+
+    Raises:
+        TaskError: no such definition.
+    """
+    languages = spec.target.languages
+    named = "default" if isinstance(languages, tuple | str) else languages.low_resource
+    return frozenset(low_resource(named, spec.world))

@@ -8,14 +8,14 @@ from textwrap import fill
 from typing import Literal
 
 from scheduler.spec import StudySpec
-from trainers.errors import EmptySplitError, MissingDataError
+from trainers.errors import EmptySplitError, MissingDataError, TaskError
 from trainers.tasks.hub import HubSource
 from trainers.tasks.source import UNPINNED, DataIdentity
 from trainers.tasks.spec import FamilyName, HubData, Split, TaskSpec
 
 _WIDTH = 96  # of lines to paste
 
-Key = Literal["pretrain", "intermediate.tasks", "target.tasks", "target.skip"]
+Key = Literal["pretrain", "intermediate.tasks", "intermediate.languages", "target.tasks", "target.skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Need:
 
     Attributes:
         key: of the spec, where one can do without it.
-        user: the task that reads it; for ``target.skip`` the cell, ``task/language``.
+        user: the task that reads it; for ``target.skip`` the cell, ``task/language``; for
+            ``intermediate.languages`` the language.
     """
 
     split: Split
@@ -51,27 +52,47 @@ def needs_of(spec: StudySpec) -> Iterator[Need]:
     if spec.pretrain is not None:
         for task in spec.catalogue.values():
             if task.world == spec.world and task.family is FamilyName.MASKED:
-                yield from _training(task, task.train_languages, "pretrain", task.name)
+                yield from training_needs(task, task.train_languages, "pretrain", task.name)
     for name in spec.intermediate.tasks:
-        languages = spec.mixed_languages(name)
-        yield from _training(spec.catalogue[name], languages, "intermediate.tasks", name)
+        yield from mixed_needs(spec, spec.catalogue[name])
     for name, languages in spec.cells:
         yield from target_needs(spec, name)
         for language in languages:
             yield from cell_needs(spec.catalogue[name], language)
 
 
+def mixed_needs(spec: StudySpec, task: TaskSpec) -> Iterator[Need]:
+    """What a task is trained on in a mix; one can do without a language that it has from elsewhere."""
+    for language in spec.mixed_languages(task.name):
+        spoken = spec.intermediate.languages if task.family is not FamilyName.MASKED else ()
+        if language in spoken and language != task.train_languages[0]:
+            yield from training_needs(task, (language,), "intermediate.languages", language)
+        else:
+            yield from training_needs(task, (language,), "intermediate.tasks", task.name)
+
+
 def target_needs(spec: StudySpec, name: str) -> Iterator[Need]:
     """What every cell of a target task needs: training data, that of the tasks before it, the pool."""
-    task = trained = spec.catalogue[name]
-    while True:
-        yield from _training(trained, trained.train_languages[:1], "target.tasks", name)
-        if not trained.after:
-            break
-        trained = spec.catalogue.task(trained.after)
-    for split in task.pool:
+    for task in chain(spec, name):
+        yield from training_needs(task, task.train_languages[:1], "target.tasks", name)
+    for split in spec.catalogue[name].pool:
         for language in split.languages:
             yield Need(split, language, "target.tasks", name)
+
+
+def chain(spec: StudySpec, name: str) -> tuple[TaskSpec, ...]:
+    """A target task after the tasks that are trained before it.
+
+    Raises:
+        UnknownTaskError: one of those is not in the catalogue.
+        TaskError: a task comes before itself.
+    """
+    tasks = [spec.catalogue.task(name)]
+    while tasks[0].after:
+        tasks.insert(0, spec.catalogue.task(tasks[0].after))
+        if tasks[0] in tasks[1:]:
+            raise TaskError(f"task {tasks[0].name!r} comes after itself. Mend 'after' of {name!r}.")
+    return tuple(tasks)
 
 
 def cell_needs(task: TaskSpec, language: str) -> Iterator[Need]:
@@ -81,7 +102,8 @@ def cell_needs(task: TaskSpec, language: str) -> Iterator[Need]:
             yield Need(split, language, "target.skip", f"{task.name}/{language}")
 
 
-def _training(task: TaskSpec, languages: tuple[str, ...], key: Key, user: str) -> Iterator[Need]:
+def training_needs(task: TaskSpec, languages: tuple[str, ...], key: Key, user: str) -> Iterator[Need]:
+    """What a task is trained on in ``languages``."""
     for split in task.train:
         for language in split.languages:
             if language in languages:
@@ -96,7 +118,7 @@ def gaps_of(needs: Iterable[Need], identity: Callable[[Split, str], DataIdentity
             identity(need.split, need.language)
         except (MissingDataError, EmptySplitError) as error:
             place = error.file or need.split.place(need.language)
-            if need.split.language_field:
+            if need.split.language_field or need.split.translations:
                 place = f"{place} [{need.language}]"
             missing.setdefault(place, []).append(need)
     return tuple(Gap(place, tuple(needs)) for place, needs in missing.items())
@@ -118,12 +140,15 @@ def without(spec: StudySpec, gaps: Iterable[Gap]) -> str:
     mixed = [task for task in spec.intermediate.tasks if task not in lost.get("intermediate.tasks", ())]
     if "pretrain" in lost or not targets or not mixed:
         return ""
-    lines = []
+    untold = lost.get("intermediate.languages", set())
+    lines = ["intermediate:"] if untold or len(mixed) < len(spec.intermediate.tasks) else []
     if len(mixed) < len(spec.intermediate.tasks):
         low, high = spec.intermediate.count
-        lines += ["intermediate:", *_flow("tasks", mixed)]
+        lines += _flow("tasks", mixed)
         if high > len(mixed):
             lines.append(f"  count: [{min(low, len(mixed))}, {len(mixed)}]")
+    if untold:
+        lines += _flow("languages", [c for c in spec.intermediate.languages if c not in untold])
     skip = [
         cell
         for cell in dict.fromkeys((*spec.target.skip, *sorted(skipped)))

@@ -61,7 +61,7 @@ def run_folder(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("command", ["--help", "plan"])
+@pytest.mark.parametrize("command", ["--help", "plan", "cells"])
 def test_it_starts_without_loading_anything_heavy(command):
     arguments = [command] if command == "--help" else [command, QUICKSTART, "--json"]
     script = (
@@ -90,11 +90,14 @@ def test_the_verbs_and_their_options_are_these():
     }
     assert surface == {
         "plan": ["--json", "spec"],
-        "run": ["--driver", "--store", "spec"],
+        "cells": ["--json", "spec"],
+        "run": ["--driver", "--store", "--table", "spec"],
         "status": ["--json", "run"],
         "ledger": ["--json", "run"],
         "report": ["--json", "run"],
         "schema": [],
+        "doctor": ["--json", "--store"],
+        "table": [],
         "account": [],
     }
 

@@ -85,10 +85,12 @@ def test_hub_data_without_a_pin_can_be_planned_and_the_plan_says_what_a_run_need
     mapping["budget"]["gpu_hours"] = 1
     mapping["intermediate"]["tasks"] = ["mnli", "qqp"]
     mapping["intermediate"]["count"] = [0, 2]
+    mapping["target"] |= {"benchmark": "xtreme-r", "tasks": ["udpos"], "languages": ["yo", "wo"]}
+    treebanks = "universal-dependencies/universal_dependencies"
     assert any(
-        line == "before a run, google/xtreme needs a commit under data.revisions"
+        line == f"before a run, {treebanks} needs a commit under data.revisions"
         for line in plan_study(read(mapping, "test")).beyond
     )
-    mapping["data"]["revisions"] = {"google/xtreme": "a" * 40}
+    mapping["data"]["revisions"] = {treebanks: "a" * 40}
     pinned = plan_study(read(mapping, "test"))
     assert not any("before a run" in line for line in pinned.beyond)

@@ -12,7 +12,12 @@ from scheduler.spec import StudySpec, json_schema, load, read
 from trainers.tasks.catalog import benchmark
 
 ROOT = Path(__file__).parents[2] / "experiments"
-SPECS = (ROOT / "quickstart.yaml", ROOT / "real-mini.yaml", ROOT / "studies/task-count-vs-budget.yaml")
+SPECS = (
+    ROOT / "quickstart.yaml",
+    ROOT / "real-mini.yaml",
+    ROOT / "studies/task-count-vs-budget.yaml",
+    ROOT / "studies/xtreme-nine-by-nine.yaml",
+)
 
 
 @pytest.fixture
