@@ -12,16 +12,23 @@ half. For retrieval the pool is the chosen examples of the cell, so chance is on
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from trainers.errors import EmptySplitError, UnknownLanguageError
 from trainers.fingerprint import fingerprint
 from trainers.stage import Half
-from trainers.tasks.columns import Reader, check
+from trainers.tasks.columns import Reader
 from trainers.tasks.examples import CANONICAL
+from trainers.tasks.files import located
+from trainers.tasks.halves import first_rows, half_of
+from trainers.tasks.layouts import read
+from trainers.tasks.pools import mining_cell, pool_data, ranking_cell
+from trainers.tasks.rules import teachable
+from trainers.tasks.spec import FamilyName, FileData
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -29,18 +36,22 @@ if TYPE_CHECKING:
     from trainers.tasks.source import Source
     from trainers.tasks.spec import Split, TaskSpec
 
-_VERSION = 1  # raised when the same rows become other examples
+_VERSION = 2  # raised when the same rows become other examples
 
 
-def half_of(example_id: str) -> Half:
-    """The half an example belongs to, by the hash of its id."""
-    return Half.SEARCH if _digest("half", example_id)[0] % 2 == 0 else Half.REPORT
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What one split teaches in one language, and how many of its rows are left out by rule."""
+
+    examples: Dataset
+    n_skipped: int
 
 
 def examples(task: TaskSpec, split: Split, language: str, source: Source) -> Dataset:
     """The examples of one split in one language, in canonical columns and in the order of its rows.
 
-    Its fingerprint is that of the data and of everything done to it, so it can name a cache.
+    Its fingerprint is that of the data and of everything done to it, so it can name a cache. What is
+    refused is said in ``trainers/tasks/rules.py``.
 
     Raises:
         MissingDataError: the source does not have the split.
@@ -48,27 +59,61 @@ def examples(task: TaskSpec, split: Split, language: str, source: Source) -> Dat
             task's, an answer is not where it is said to be.
         EmptySplitError: no rows.
     """
+    return _canonical(_reader(task, split, language, source), split, language, source)
+
+
+def training_examples(task: TaskSpec, split: Split, language: str, source: Source) -> Training:
+    """The examples to train on, without the rows that ``trainers/tasks/rules.py`` leaves out.
+
+    Raises:
+        TaskError: as ``examples``.
+        EmptySplitError: no row can be trained on.
+    """
+    reader = _reader(task, split, language, source)
+    kept = teachable(reader)
+    n_left_out = reader.rows.num_rows - len(kept)
+    if not len(kept):
+        raise EmptySplitError(
+            f"{reader.file}: none of {n_left_out:,} rows can be trained on, each lacks a label or text. Mend "
+            f"the file, or leave {task.name} out.",
+            file=reader.file,
+        )
+    if n_left_out:
+        rows = _compact(reader.rows.select(kept))
+        reader = replace(reader, rows=rows, numbers=kept, n_left_out=n_left_out)
+    return Training(_canonical(reader, split, language, source), n_left_out)
+
+
+def _reader(task: TaskSpec, split: Split, language: str, source: Source) -> Reader:
+    rows = source.rows(split, language)
+    if isinstance(split.data, FileData) and not split.translations:
+        file = ", ".join(split.data.files[language])
+        reader = Reader(task, _compact(rows), file, located=partial(located, split, language))
+    else:
+        reader = Reader(task, _compact(rows), source.identity(split, language).name)
+    if rows.num_rows == 0:
+        raise EmptySplitError(
+            f"{reader.file} has 0 rows. Fetch the data again, or leave {task.name} or {language!r} out.",
+            file=reader.file,
+        )
+    return reader
+
+
+def _canonical(reader: Reader, split: Split, language: str, source: Source) -> Dataset:
     import pyarrow as pa
     from datasets import Dataset
 
-    identity = source.identity(split, language)
-    rows = source.rows(split, language)
-    file = identity.name
-    if rows.num_rows == 0:
-        raise EmptySplitError(
-            f"{file} has 0 rows. Fetch the data again, or leave {task.name} or {language!r} out.",
-            file=file,
-        )
-    reader = Reader(task, _compact(rows), file)
-    columns = {name: reader.column(name) for name in CANONICAL[task.family] if name != "id"}
-    columns["id"] = _unique(reader.ids(split.name))
-    check(reader, columns)
+    task = reader.task
+    columns = read(reader, split, language)
+    columns["id"] = _unique(columns["id"])
     key = {
         "version": _VERSION,
-        "data": identity,
+        "data": source.identity(split, language),
         "columns": task.columns,
         "labels": task.labels,
         "family": task.family,
+        "layout": split.layout,
+        "left_out": reader.n_left_out,
     }
     table = pa.table({name: columns[name] for name in CANONICAL[task.family]})
     return Dataset(table, fingerprint=fingerprint(key))
@@ -81,7 +126,8 @@ def train_examples(task: TaskSpec, language: str, source: Source) -> Dataset:
         UnknownLanguageError: the task is not trained on ``language``.
         TaskError: as ``examples``.
     """
-    return _of_splits(task, task.train, language, source)
+    having = _having(task, task.train, language)
+    return _joined([training_examples(task, split, language, source).examples for split in having])
 
 
 def cell_examples(
@@ -101,35 +147,52 @@ def cell_examples(
         EmptySplitError: no example falls into this half.
         TaskError: as ``examples``.
     """
-    chosen = task.search if half is Half.SEARCH else task.report
-    dataset = _of_splits(task, chosen, language, source)
-    ids: list[str] = dataset["id"][:]
-    keep = list(range(len(ids)))
-    if any(split in task.report for split in task.search):
-        keep = [row for row in keep if half_of(ids[row]) is half]
-    if max_examples is not None and len(keep) > max_examples:
-        keep = sorted(sorted(keep, key=lambda row: _digest("order", ids[row]))[:max_examples])
-    if not keep:
+    where = f"{task.name} in {language!r}"
+    halved = any(split in task.report for split in task.search if language in split.languages)
+
+    def rows_of(splits: Sequence[Split]) -> Dataset:
+        having = _having(task, splits, language)
+        return _joined([examples(task, split, language, source) for split in having])
+
+    scored = rows_of(task.search if half is Half.SEARCH else task.report)
+    match task.family:
+        case FamilyName.RANKING:
+            places = pool_data(task, source.identity)
+            pool = [examples(task, split, among, source) for split, among, _ in places]
+            cell = ranking_cell(scored, pool, half if halved else None, max_examples, where=where)
+        case FamilyName.MINING:
+            tuning = None if halved else rows_of(task.search)
+            cell = mining_cell(scored, tuning, half, max_examples, where=where)
+        case _:
+            cell = _chosen(scored, half if halved else None, max_examples)
+    if not any(cell["scored"] if "scored" in cell.column_names else cell["id"]):
         raise EmptySplitError(
-            f"{task.name} in {language!r}: none of {len(ids)} examples is in the {half} half. Leave the "
-            f"language out, or give more data."
+            f"{where}: none of {scored.num_rows} examples is in the {half} half. Leave the language "
+            f"out, or give more data."
         )
+    return cell
+
+
+def _chosen(dataset: Dataset, half: Half | None, max_examples: int | None) -> Dataset:
+    """The examples of a half, or all, and of those at most so many."""
+    ids: list[str] = dataset["id"][:]
+    keep = [row for row, name in enumerate(ids) if half in (None, half_of(name))]
+    keep = first_rows(keep, ids, max_examples)
     return dataset if len(keep) == len(ids) else dataset.select(keep)
 
 
-def _of_splits(task: TaskSpec, splits: Sequence[Split], language: str, source: Source) -> Dataset:
-    from datasets import concatenate_datasets
-
+def _having(task: TaskSpec, splits: Sequence[Split], language: str) -> list[Split]:
     having = [split for split in splits if language in split.languages]
     if not having:
         known = {code for split in splits for code in split.languages}
         raise UnknownLanguageError(language, known, where=f"task {task.name}")
-    parts = [examples(task, split, language, source) for split in having]
+    return having
+
+
+def _joined(parts: Sequence[Dataset]) -> Dataset:
+    from datasets import concatenate_datasets
+
     return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
-
-
-def _digest(purpose: str, example_id: str) -> bytes:
-    return hashlib.sha1(f"{purpose}:{example_id}".encode(), usedforsecurity=False).digest()
 
 
 def _compact(rows: Dataset) -> Dataset:
