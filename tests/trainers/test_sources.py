@@ -156,17 +156,16 @@ def test_the_hub_identifies_data_by_its_commit_without_reaching_for_it():
 
 def test_the_hub_refuses_what_is_not_pinned_and_says_how_to_pin_it():
     with pytest.raises(
-        MissingDataError, match=r"(?s)google/xtreme has no pinned commit.*google/xtreme: <40 hex.*mirror"
+        MissingDataError, match=r"(?s)masakhapos has no pinned commit.*masakhapos: <40 hex.*mirror"
     ):
-        HubSource().rows(TASKS["panx"].search[0], "sw")
+        HubSource().rows(TASKS["masakhapos"].search[0], "sw")
 
 
 def test_what_is_not_pinned_can_be_planned_with_and_a_named_commit_pins_it():
-    split = TASKS["panx"].search[0]
+    split = TASKS["masakhapos"].search[0]
     assert HubSource().identity(split, "sw").revision == UNPINNED
-    assert (
-        open_source("hub", None, {"google/xtreme": "a" * 40}).identity(split, "sw").revision == "a" * 40
-    )
+    pinned = open_source("hub", None, {"masakhane/masakhapos": "a" * 40})
+    assert pinned.identity(split, "sw").revision == "a" * 40
 
 
 def test_a_named_commit_goes_before_the_pin_of_the_catalogue():
@@ -188,11 +187,11 @@ def test_an_unreachable_hub_is_reported_with_what_to_do():
 
 def test_a_source_is_opened_by_its_kind(tmp_path, monkeypatch):
     (tmp_path / "hub").mkdir()
-    assert isinstance(open_source("hub"), HubSource)
-    assert isinstance(open_source("toy"), ToySource)
-    assert isinstance(open_source("mirror", str(tmp_path)), MirrorSource)
+    assert isinstance(open_source("hub").published, HubSource)
+    assert isinstance(open_source("toy").published, ToySource)
+    assert isinstance(open_source("mirror", str(tmp_path)).published, MirrorSource)
     monkeypatch.setenv("INTERLUDE_MIRROR", str(tmp_path))
-    assert isinstance(open_source("mirror"), MirrorSource)
+    assert isinstance(open_source("mirror").published, MirrorSource)
 
 
 def test_a_mirror_that_nobody_names_is_asked_for(monkeypatch):

@@ -24,7 +24,7 @@ def mirror_path(path: str | None) -> str | None:
 def open_source(
     kind: str, path: str | None = None, revisions: Mapping[str, str] | None = None
 ) -> Source:
-    """The source of a kind.
+    """The source of a kind, and of files of the user's own beside it.
 
     Args:
         kind: ``hub``, ``mirror`` or ``toy``.
@@ -35,6 +35,12 @@ def open_source(
         MissingDataError: a mirror that is not named, or is none.
         TaskError: no source of that kind.
     """
+    from trainers.tasks.files import FileSource, RoutedSource
+
+    return RoutedSource(_published(kind, path, revisions), FileSource())
+
+
+def _published(kind: str, path: str | None, revisions: Mapping[str, str] | None) -> Source:
     match kind:
         case "hub":
             from trainers.tasks.hub import HubSource

@@ -74,8 +74,8 @@ def training_examples(task: TaskSpec, split: Split, language: str, source: Sourc
     n_left_out = reader.rows.num_rows - len(kept)
     if not len(kept):
         raise EmptySplitError(
-            f"{reader.file}: none of {n_left_out:,} rows can be trained on, each lacks a label or text. Mend "
-            f"the file, or leave {task.name} out.",
+            f"{reader.file}: none of {n_left_out:,} rows can be trained on, each lacks a label or text. "
+            f"Mend the file, or leave {task.name} out.",
             file=reader.file,
         )
     if n_left_out:
