@@ -1,14 +1,17 @@
 """The objective: cells in, one number out.
 
-    score = mean over target tasks of (mean over that task's cells)
+    score      = mean over target tasks of (mean over that task's cells)
+    group mean = the same over the tasks of one group
 
-in points, 0 to 100 (XTREME's own rule: Hu et al. 2020, arXiv:2003.11080, section 3.3).
+in points, 0 to 100 (XTREME's own rule: Hu et al. 2020, arXiv:2003.11080, section 3.3). A cell of a
+question-answering task is itself the mean of its F1 and its exact match; since means are linear, that
+is the mean of the two averages over languages, which XTREME publishes.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from statistics import fmean
 
 from trainers.stage import CellScore
@@ -38,3 +41,24 @@ def score(cells: Iterable[CellScore], *, retrieval: bool = True) -> float:
     if not counted:
         raise ValueError("a score needs at least one cell")
     return fmean(task_scores(counted).values())
+
+
+def group_means(cells: Iterable[CellScore], groups: Mapping[str, str]) -> dict[str, float]:
+    """Mean over the tasks of each group, each task the mean over its cells, in points.
+
+    Args:
+        cells: of tasks in any order; a group without cells is left out.
+        groups: group of each task (``TaskSpec.group``).
+
+    Raises:
+        ValueError: a task has no group.
+    """
+    by_group: dict[str, list[float]] = defaultdict(list)
+    for task, mean in task_scores(cells).items():
+        if task not in groups:
+            raise ValueError(
+                f"task {task} has no group; groups are given for {', '.join(sorted(groups)) or 'none'}. "
+                "Pass the group of every task that has a cell."
+            )
+        by_group[groups[task]].append(mean)
+    return {group: fmean(means) for group, means in by_group.items()}

@@ -71,7 +71,7 @@ def test_span_f1_is_that_of_seqeval(place, name, language):
 
 
 def _with_type(tags):
-    """Tags without hyphen as seqeval 0.0.12 reads them: their first letter is the prefix, all the type."""
+    """Tags without hyphen as seqeval 0.0.12 reads them: prefix the first letter, type the whole."""
     return [tag if tag == "O" or "-" in tag else f"{tag[0]}-is-{tag}" for tag in tags]
 
 
