@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
 
 from experiments.answer import Answer, Arm, Verdict
 from experiments.load import Study
 from experiments.wording import mix_name, tokens
+from scheduler.mix import Mix
+from trainers.tasks.spec import FamilyName
 
 
 def recommended(answer: Answer) -> Arm | None:
@@ -41,15 +45,40 @@ def recipe_yaml(study: Study, answer: Answer) -> str:
     if mix.count:
         part["tasks"] = list(mix.tasks)
         part["rungs"] = [_count(n) for n in study.spec.intermediate.rungs[: arm.rung + 1]]
-    if mix.count > 1:
-        part["mixing"] = {
-            "cap": [mix.cap, mix.cap],
-            "temperature": [mix.temperature, mix.temperature],
-        }
+        _keep_languages(study, part)
+    if mix.count == 1:
+        del part["mixing"]
+    elif mix.count:
+        part["mixing"] = _mixing(study, mix)
     head = f"# {why(answer)}\n"
     return head + yaml.safe_dump(
         spec, sort_keys=False, default_flow_style=None, width=96, allow_unicode=True
     )
+
+
+def _keep_languages(study: Study, part: dict[str, Any]) -> None:
+    """Drop languages that no task of the mix is trained in, since a spec with such is refused."""
+    families = {study.spec.catalogue[task].family for task in part["tasks"]}
+    if FamilyName.MASKED not in families:
+        del part["text_languages"]
+    if families == {FamilyName.MASKED}:
+        del part["languages"], part["translations"]
+
+
+def _mixing(study: Study, mix: Mix) -> dict[str, object]:
+    """The study's rule with the numbers that it searched fixed at those of the mix."""
+    mixing = study.spec.intermediate.mixing
+    fixed: dict[str, object] = {"rule": mixing.rule}
+    if mixing.rule == "weights":
+        given = mixing.weights
+        fixed["weights"] = {task: given[task] for task in mix.tasks if task in given}
+    if mix.cap:
+        fixed["cap"] = [mix.cap, mix.cap]
+        if mixing.rule == "temperature":
+            fixed["temperature"] = [mix.temperature, mix.temperature]
+    if mix.text:
+        fixed["text"] = [mix.text, mix.text]
+    return fixed
 
 
 def _count(n_tokens: int) -> int | str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from experiments.answer import SCORE, WITHOUT_RETRIEVAL, Answer, Arm
 from experiments.load import Study, work_of
+from experiments.rates import rates_of
 from experiments.recipe import recipe_yaml, why
 from experiments.search import rung_links, untried
 from experiments.sentences import answer_sentences, threats
@@ -44,6 +45,7 @@ def summarise(
         "cells": _cells(study, answer),
         "money": _money(study),
         "trials_by_state": dict(Counter(str(t.state) for t in study.state.trials.values())),
+        "mixing_rule": study.spec.intermediate.mixing.rule,
         "trials": [_trial(study, row) for row in trial_rows(study, (*found, *finals))],
         "rungs": _rungs(study, found),
         "recipe": {"why": why(answer), "yaml": recipe_yaml(study, answer)},
@@ -85,6 +87,7 @@ def _arm(study: Study, arm: Arm) -> Json:
         "tasks": list(mix.tasks),
         "cap": mix.cap,
         "temperature": mix.temperature,
+        "text": mix.text,
         "tokens": study.spec.intermediate.rungs[arm.rung] if mix.count else 0,
         "seeds": list(arm.seeds),
         "mean_score": arm.score,
@@ -168,6 +171,11 @@ def _trial(study: Study, row: TrialRow) -> Json:
         "tasks": list(mix.tasks),
         "cap": mix.cap,
         "temperature": mix.temperature,
+        "text": mix.text,
+        "rates": [
+            {"task": rate.task, "planned": rate.planned, "drawn": rate.drawn}
+            for rate in rates_of(study, trial.name)
+        ],
         "seed": trial.recipe.seed,
         "rung": row.rung,
         "tokens": study.spec.intermediate.rungs[row.rung] if row.rung is not None and mix.count else 0,

@@ -208,6 +208,7 @@ class MlflowTracker:
         self._runs.param(key, "k", recipe.mix.count)
         self._runs.param(key, "cap", recipe.mix.cap)
         self._runs.param(key, "temperature", recipe.mix.temperature)
+        self._runs.param(key, "text share", recipe.mix.text)
         self._runs.param(key, "seed", recipe.seed)
         self._runs.param(key, "model", recipe.model)
         self._runs.tag(key, "role", fact.role)
@@ -241,6 +242,8 @@ class MlflowTracker:
             if hasattr(fact.config, name):
                 self._runs.param(key, name, getattr(fact.config, name))
         self._runs.metric(key, "expected_s", fact.expected_ms / 1000, at_ms, self._step)
+        for share in getattr(fact.config, "shares", ()):
+            self._runs.metric(key, f"planned_rate/{share.task}", share.rate, at_ms, self._step)
         self._runs.status(self._study, RUNNING)
         self._runs.tag(self._study, "state", "running")
 

@@ -274,6 +274,14 @@ class SyntheticStudy:
             stages.append(EvaluateStage(MODEL, parent, task, languages, half, ()))
         return stages
 
+    def _drawn(self, stage) -> dict[str, float]:
+        """Shares of 1,000 steps, drawn at the rates that were planned."""
+        if not isinstance(stage, IntermediateStage):
+            return {}
+        planned = np.array([share.rate for share in stage.shares])
+        steps = np.random.default_rng(stage.tokens).multinomial(1000, planned / planned.sum())
+        return {share.task: n / 1000 for share, n in zip(stage.shares, steps.tolist(), strict=True)}
+
     def _lease(self, trial, stage, rung, seed, ending, order) -> datetime:
         name = stage_name(stage)
         if name in self.done:
@@ -295,7 +303,7 @@ class SyntheticStudy:
         shares = {work: 0.955, Purpose.LOAD: 0.025, Purpose.SAVE: 0.012, Purpose.IDLE: 0.008}
         bill = Bill({purpose: DeviceTime(round(ms * share)) for purpose, share in shares.items()})
         cells = self._score(trial, stage, name, rung, seed) if isinstance(stage, EvaluateStage) else ()
-        measurement = Measurement(hold, name, Outcome.DONE, bill, cells)
+        measurement = Measurement(hold, name, Outcome.DONE, bill, cells, rates=self._drawn(stage))
         self.done[name] = measurement
         end = self.at + timedelta(milliseconds=ms)
         heapq.heappush(ending, (end, next(order), (trial, measurement)))

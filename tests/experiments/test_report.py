@@ -175,6 +175,19 @@ def test_the_recipe_is_a_spec_with_the_winning_mix_fixed(whole):
     assert recipe.intermediate.rungs == (1_000_000, 4_000_000, 16_000_000)
 
 
+def test_a_report_shows_the_rates_that_were_planned_and_drawn(whole, whole_report):
+    trials = {trial["trial"]: trial for trial in whole["trials"]}
+    assert trials["t0000"]["rates"] == []
+    assert trials["t0001"]["rates"] == [{"task": "squad_v2", "planned": 1.0, "drawn": 1.0}]
+    rates = trials["t0002"]["rates"]
+    assert [rate["task"] for rate in rates] == ["hellaswag", "squad_v1", "squad_v2"]
+    assert [rate["planned"] for rate in rates] == pytest.approx([1 / 3] * 3, abs=1e-6)
+    assert sum(rate["drawn"] for rate in rates) == pytest.approx(1)
+    assert all(0 < abs(rate["drawn"] - rate["planned"]) < 0.06 for rate in rates)
+    page = whole_report.read_text() if hasattr(whole_report, "read_text") else whole_report
+    assert f'<td class="n">{100 * rates[1]["drawn"]:.2f}</td>' in page
+
+
 def test_a_lost_lease_is_listed_with_its_reason_and_its_time(whole):
     (lost,) = whole["without_result"]
     assert (lost["trial"], lost["work"], lost["outcome"]) == ("t0003", "intermediate", "lost")

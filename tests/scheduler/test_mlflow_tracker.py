@@ -30,11 +30,13 @@ from trainers.stage import (
     ModelRef,
     Optimisation,
     Outcome,
+    TaskShare,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")
 
 MODEL = ModelRef("mini-xlmr", "abc")
+SHARES = (TaskShare("mnli", 0.75, ()), TaskShare("qqp", 0.25, ()))
 BILL = Bill({Purpose.TRAIN: DeviceTime(4_000), Purpose.IDLE: DeviceTime(500)})
 SPEC = {
     "question": "Why?",
@@ -48,10 +50,13 @@ def stage_of(trial, kind, hold, outcome=Outcome.DONE, scores=()):
     config = (
         EvaluateStage(MODEL, "p", "xnli", ("sw", "ur"), Half.SEARCH, ())
         if kind == "evaluate"
-        else IntermediateStage(MODEL, None, None, (), 0, 1_000_000, Optimisation(1e-4), 13)
+        else IntermediateStage(MODEL, None, None, SHARES, 0, 1_000_000, Optimisation(1e-4), 13)
     )
     started = StageStarted(trial, hold, hold.split("/")[1], config, 1, 4_000)
-    found = Measurement(hold, started.stage, outcome, BILL, tuple(scores), facts={"loss": 0.5})
+    rates = {"mnli": 0.74, "qqp": 0.26} if kind == "intermediate" else {}
+    found = Measurement(
+        hold, started.stage, outcome, BILL, tuple(scores), facts={"loss": 0.5}, rates=rates
+    )
     charges = [Charged(hold, purpose, amount) for purpose, amount in BILL.items()]
     return (
         [Reserved(hold, DeviceTime(9_000)), started],
@@ -183,6 +188,13 @@ def test_scores_bills_and_hours_stand_at_the_seconds_spent(url, tmp_path):
     assert parent.data.tags["reason"] == "cap reached"
 
 
+def test_rates_stand_beside_those_that_were_planned(url, tmp_path):
+    tracker(url, tmp_path).catch_up(lines(study()))
+    stage = runs(url)["s/t0001/t0001/intermediate/1"].data.metrics
+    assert (stage["planned_rate/mnli"], stage["rate/mnli"]) == (0.75, 0.74)
+    assert (stage["planned_rate/qqp"], stage["rate/qqp"]) == (0.25, 0.26)
+
+
 def test_no_run_is_left_running_when_the_study_has_ended(url, tmp_path):
     tracker(url, tmp_path).catch_up(lines(study()))
     assert {run.info.status for run in runs(url).values()} == {"FINISHED"}
@@ -240,7 +252,7 @@ def test_facts_without_times_are_shown_once_too(url, tmp_path):
     tracker(url, tmp_path).catch_up(study())
     shown = snapshot(url)
     assert n_runs(url) == len(shown) == 10
-    assert sum(len(points) for _, _, points, *_ in shown) == 65
+    assert sum(len(points) for _, _, points, *_ in shown) == 77
 
 
 def test_a_lease_that_is_open_goes_on_and_others_are_closed(url, tmp_path):
