@@ -2,6 +2,7 @@
 
     interlude plan   SPEC      what it would cost; runs nothing
     interlude cells  SPEC      tasks by languages: how many examples, how sure, what is missing
+    interlude fetch  SPEC      its data and model, as a mirror for machines without internet
     interlude run    SPEC      run, or resume what was begun
     interlude status RUN       free, held, spent, by purpose; trials and the best so far
     interlude ledger RUN       every entry
@@ -89,6 +90,16 @@ def plan(spec: str, as_json: bool) -> None:
 def cells(spec: str, as_json: bool) -> None:
     """Show the study's cells, their sizes and intervals, and what data is missing and why."""
     commands.cells(spec, _screen(), as_json=as_json)
+
+
+@main.command()
+@_spec
+@click.option("--to", metavar="DIR", required=True, help="The mirror; files in it that are whole stay.")
+def fetch(spec: str, to: str) -> None:
+    """Write the data and the model that SPEC reads into DIR, for machines without internet."""
+    from experiments.fetch import fetch as write_mirror
+
+    write_mirror(spec, to, _screen())
 
 
 @main.command()

@@ -8,6 +8,7 @@ TrainerError
   |   + MalformedDataError     the split is there and does not hold what its task says
   |   + EmptySplitError        the split is there and holds nothing to train on or to score
   + ModelError                 a model that cannot be found, read or used
+  + MirrorError                a mirror cannot be written
   + StoreError                 the stage store cannot be read or written
   |   + ManifestMismatchError  a folder does not hold what its name says
   + WatchdogError              nothing guards the worker's leases
@@ -95,6 +96,10 @@ class EmptySplitError(TaskError):
 
 class ModelError(TrainerError):
     """A model cannot be found, read or used."""
+
+
+class MirrorError(TrainerError):
+    """A mirror cannot be written, or has files that are not its writer's to replace."""
 
 
 class StoreError(TrainerError):

@@ -90,6 +90,7 @@ def test_the_verbs_and_their_options_are_these():
     }
     assert surface == {
         "plan": ["--json", "spec"],
+        "fetch": ["--to", "spec"],
         "cells": ["--json", "spec"],
         "run": ["--driver", "--store", "--table", "spec"],
         "status": ["--json", "run"],

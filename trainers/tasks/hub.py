@@ -14,6 +14,7 @@ from trainers.errors import (
     UnknownLanguageError,
 )
 from trainers.fingerprint import fingerprint
+from trainers.tasks.pinned import load_pinned
 from trainers.tasks.source import UNPINNED, DataIdentity
 from trainers.tasks.spec import HubData
 from trainers.tasks.translations import translated
@@ -64,31 +65,12 @@ class HubSource:
             MalformedDataError: the data cannot be read or lacks the language column.
             EmptySplitError: no row of ``language``.
         """
-        from datasets import load_dataset
-        from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
-
         identity = self.identity(split, language)
         data = published(split)
         if identity.revision == UNPINNED:
             raise MissingDataError(refusal(data.repo), file=data.repo)
-        try:
-            dataset = load_dataset(
-                data.repo, data.config_for(language), split=split.name, revision=identity.revision
-            )
-        except (OSError, DatasetNotFoundError, ValueError) as error:
-            raise MissingDataError(
-                f"the hub did not give {identity.name} at commit {identity.revision[:12]}: "
-                f"{_first_line(error)}. Check the connection and HF_HUB_OFFLINE, or use a mirror "
-                f"(data: {{source: mirror, path: FOLDER}}) that holds hub/{data.repo}.",
-                file=identity.name,
-            ) from error
-        except DatasetGenerationError as error:
-            raise MalformedDataError(
-                f"{identity.name} at commit {identity.revision[:12]} cannot be read: "
-                f"{_first_line(error)}. Clear it from the datasets cache (HF_DATASETS_CACHE) and try "
-                f"again.",
-                file=identity.name,
-            ) from error
+        config = data.config_for(language)
+        dataset = load_pinned(data.repo, config, split.name, identity.revision)
         return of_language(dataset, split, language, identity.name)
 
 
@@ -201,8 +183,3 @@ def refusal(*repos: str) -> str:
             f"mirror: data: {{source: mirror, path: FOLDER}}."
         )
     return "\n".join(parts)
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
