@@ -11,6 +11,7 @@ from rich.text import Text
 from experiments.wording import language_name
 from scheduler.cells import Cell, CellList, Count, Target, Training, Why
 from trainers.tasks.hub import on_no_hub
+from trainers.tasks.spec import Split
 
 Json = dict[str, object]
 
@@ -51,7 +52,7 @@ def _cell(found: CellList, target: Target, cell: Cell) -> Json:
         "metric": str(task.metric),
         "group": task.group,
         "low_resource": cell.language in found.low_resource,
-        "halves_of_one_split": target.halved,
+        "halves_of_one_split": task.halved(cell.language),
         "search": _scored(target, cell.search),
         "report": _scored(target, cell.report),
         "files_missing_for_the_task": list(target.places),
@@ -156,12 +157,13 @@ def short(n: int | None) -> str:
 
 def _halves(targets: Iterable[Target]) -> Iterator[str]:
     """Which splits the two parts of a cell come from."""
-    one = [f"{t.task.name} ({_splits(t.task.search)})" for t in targets if t.halved]
-    two = [
-        f"{t.task.name} ({_splits(t.task.search)}; {_splits(t.task.report)})"
-        for t in targets
-        if not t.halved
-    ]
+    one, two = [], []
+    for task in (target.task for target in targets if target.scored):
+        search, report = _splits(task.search), _splits(task.report)
+        if any(split in task.report for split in task.search):
+            one.append(f"{task.name} ({search})")
+        else:
+            two.append(f"{task.name} ({search}; {report})")
     if one:
         names = ", ".join(one)
         yield f"Search and report have about half of one split each, by the hash of ids: {names}."
@@ -169,8 +171,8 @@ def _halves(targets: Iterable[Target]) -> Iterator[str]:
         yield f"Search and report have a split each: {', '.join(two)}."
 
 
-def _splits(splits: Iterable[object]) -> str:
-    return ", ".join(dict.fromkeys(getattr(split, "name", "") for split in splits))
+def _splits(splits: Iterable[Split]) -> str:
+    return ", ".join(dict.fromkeys(split.name for split in splits))
 
 
 def _by_language(found: CellList, width: int) -> Iterator[Table]:

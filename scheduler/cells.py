@@ -106,11 +106,6 @@ class Target:
         """
         return None if self.task.family is FamilyName.MINING else half_width(count.n)
 
-    @property
-    def halved(self) -> bool:
-        """Whether the search and the report share a split, half each."""
-        return any(split in self.task.report for split in self.task.search)
-
 
 @dataclass(frozen=True, slots=True)
 class Training:
@@ -230,7 +225,7 @@ def _examples(
 ) -> Count:
     """How many examples of ``splits`` score a cell, ``most`` at most."""
     rows = data.rows((split for split in splits if split.layout != _ENGLISH_SIDE), (language,))
-    halved = any(split in task.report for split in task.search)
+    halved = task.halved(language)
     n = rows // 2 if rows and halved else rows
     return Count(n if n is None or most is None else min(n, most), exact=not halved)
 

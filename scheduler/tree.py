@@ -2,7 +2,8 @@
 
     [pretrain] -> intermediate(rung 0) -> intermediate(rung 1) -> ...
                                               |
-                                  target(task) -> evaluate(task)      for each trained target
+                                  target(task) -> evaluate(task)      for each trained target,
+                                                                      after the tasks before it
                                   evaluate(task)                      for retrieval
 
 A stage's config holds its parent's fingerprint, so two recipes that begin alike name the same
@@ -18,6 +19,7 @@ from functools import lru_cache
 
 from budgets.forecast import Work
 from scheduler.mix import Mix
+from scheduler.needs import chain
 from scheduler.spec import StudySpec
 from scheduler.trial import Recipe
 from trainers.mixing import draw_rates, with_text_share
@@ -128,10 +130,9 @@ class StageTree:
             nodes += self._trunk(recipe, rung, base.name if base else None)
         encoder = nodes[-1].name if nodes else None
         for task, languages in self.spec.cells:
-            parent = encoder
-            if self._tasks[task].train:
-                nodes += self._targets(self._tasks[task], encoder, recipe.seed)
-                parent = nodes[-1].name
+            targets = self._targets(self._tasks[task], encoder, recipe.seed)
+            nodes += targets
+            parent = targets[-1].name if targets else encoder
             nodes.append(self._evaluate(self._tasks[task], languages, parent, half))
         return tuple({node.name: node for node in nodes}.values())
 
@@ -158,11 +159,13 @@ class StageTree:
         return nodes
 
     def _targets(self, task: TaskSpec, parent: str | None, seed: int) -> list[Node]:
-        """The target stage of ``task`` after those of the tasks that come before it."""
-        before = self._tasks.task(task.after) if task.after else None
-        nodes = self._targets(before, parent, seed) if before else []
-        head_of = task.after if before and before.family is task.family else ""
-        return [*nodes, self._target(task, nodes[-1].name if nodes else parent, head_of, seed)]
+        """The target stages of ``task``, those of the tasks before it first; none for retrieval."""
+        nodes: list[Node] = []
+        trained = [one for one in chain(self.spec, task.name) if one.train]
+        for before, after in zip((None, *trained), trained, strict=False):
+            head_of = before.name if before and before.family is after.family else ""
+            nodes.append(self._target(after, nodes[-1].name if nodes else parent, head_of, seed))
+        return nodes
 
     def _target(self, task: TaskSpec, parent: str | None, head_of: str, seed: int) -> Node:
         target = self.spec.target
@@ -251,7 +254,7 @@ class StageTree:
     def _rows_scored(self, stage: EvaluateStage) -> int:
         """Examples that an evaluation reads: half of a split that search and report share."""
         task = self._tasks[stage.task]
-        halved = 2 if task.search == task.report else 1
+        halved = 2 if any(task.halved(language) for language in stage.languages) else 1
         rows = ((d.n_rows or _UNKNOWN_ROWS) // halved for d in stage.data)
         return sum(min(n, stage.max_examples or n) for n in rows)
 

@@ -119,6 +119,15 @@ class Learner:
         for name, parameter in self.heads.named_parameters():
             yield f"heads.{name}", parameter
 
+    def take_head(self, task: str, earlier: nn.Module) -> None:
+        """Start the head of ``task`` from ``earlier``, the head of another, if they are of one shape."""
+        shapes = [
+            {name: weight.shape for name, weight in head.state_dict().items()}
+            for head in (self.heads[task], earlier)
+        ]
+        if shapes[0] == shapes[1]:
+            self.heads[task].load_state_dict(earlier.state_dict())
+
     def assert_float32(self) -> None:
         """Refuse weights in half precision: small updates would be lost in them."""
         for name, parameter in self.named_parameters():

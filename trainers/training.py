@@ -60,7 +60,8 @@ class Trained:
     Attributes:
         outcome: how it ended.
         n_tokens: trained on in this lease, without padding.
-        facts: final loss, padding share, and how often memory ran out.
+        facts: final loss, padding share, how often memory ran out, rows that ``trainers/tasks/rules.py``
+            leaves out.
         rates: the share of steps each task got, over the whole chain.
         error: why it is infeasible.
     """
@@ -164,15 +165,20 @@ class _Run:
             encoder = warm.fresh_encoder(stage.model, stage.seed)
         else:
             encoder = warm.encoder(stage.model, stage.parent)
+        width = encoder.config.hidden_size
+        head_of = stage.head_of if isinstance(stage, TargetStage) else ""
+        earlier = warm.head(warm.task(head_of), width, stage.parent) if head_of else None
         warm.lend()
         self._encoder = encoder
         self._learner = Learner(
             encoder,
             [warm.task(share.task) for share in shares],
-            width=encoder.config.hidden_size,
+            width=width,
             optimisation=stage.optimisation,
             seed=stage.seed,
         )
+        if earlier is not None:
+            self._learner.take_head(shares[0].task, earlier)
         if not self._lease.save_s:
             weights = (parameter for _, parameter in self._learner.named_parameters())
             n_bytes = _STATES * sum(weight.numel() * weight.element_size() for weight in weights)
@@ -262,6 +268,9 @@ class _Run:
             facts["final_loss"] = self._losses.final
         if self._progress.oom_splits:
             facts["oom_splits"] = float(self._progress.oom_splits)
+        n_skipped = sum(self._warm.n_skipped.get(share.data, 0) for share in shares_of(self._stage))
+        if n_skipped:
+            facts["n_rows_skipped"] = float(n_skipped)
         return facts
 
 

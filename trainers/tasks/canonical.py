@@ -148,7 +148,7 @@ def cell_examples(
         TaskError: as ``examples``.
     """
     where = f"{task.name} in {language!r}"
-    halved = any(split in task.report for split in task.search if language in split.languages)
+    halved = task.halved(language)
 
     def rows_of(splits: Sequence[Split]) -> Dataset:
         having = _having(task, splits, language)

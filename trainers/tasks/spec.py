@@ -182,6 +182,10 @@ class TaskSpec:
         """Languages that there is training data in; the first is the one targets are trained on."""
         return tuple(dict.fromkeys(language for split in self.train for language in split.languages))
 
+    def halved(self, language: str) -> bool:
+        """Whether search and report share a split in ``language``, so that each has half of it."""
+        return any(split in self.report for split in self.search if language in split.languages)
+
     @property
     def definition(self) -> str:
         """The hash of all that decides what an example, its loss and its score are.
