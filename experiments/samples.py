@@ -118,7 +118,7 @@ def _add(samples: Samples, cell: Cell, metric: Metric, found: list[_Records]) ->
         samples.left_out[cell] = "no example that every run was scored on"
         return
     sums = np.stack([r.statistics[np.searchsorted(r.examples, common)] for r in found])
-    samples.cells.append(CellSample(*cell, metric, sums))
+    samples.cells.append(CellSample(*cell, metric, sums, tuple(common.tolist())))
 
 
 def _contradictions(

@@ -5,6 +5,10 @@ replacement inside every cell, the same ones for all runs, so a difference betwe
 on the same examples; then seeds with replacement inside every arm, in pairs where two arms have the
 same seeds. Cells stay fixed: the claim is about these languages and tasks.
 
+Cells of one task with the same examples (XNLI, XQuAD: translations row by row) are drawn together, as
+what is hard in one language is hard in the next; drawn one by one, the interval of the task's mean
+would be too short. Where equal ids mean nothing (PAN-X numbers its rows), this does no harm.
+
 Few seeds make a percentile interval too short: four draws have a spread of their own. Deviations of
 resampled seeds are therefore stretched as in Hesterberg's expanded percentile interval, so that the
 interval keeps its 95 % with three or four seeds (``tests/experiments/test_stats.py`` simulates it).
@@ -73,12 +77,14 @@ class CellSample:
 
     Attributes:
         sums: shape (runs, examples, statistics of the metric).
+        examples: their ids, in that order; empty where unknown, which equals no other cell's.
     """
 
     task: str
     language: str
     metric: Metric
     sums: Array
+    examples: tuple[str, ...] = ()
 
     def value(self, sums: Array, n_examples: int) -> Array:
         """Points from sums of statistics (last axis) over ``n_examples``."""
@@ -129,16 +135,34 @@ def resample(
     if not cells:
         raise ValueError("there is no cell to resample")
     rng = np.random.default_rng([seed, 1])
-    observed, drawn = [], []
+    observed, drawn = [], [np.empty(0)] * len(cells)
     for cell in cells:
-        n_runs, n_examples, n_statistics = cell.sums.shape
-        if n_examples == 0:
+        if cell.sums.shape[1] == 0:
             raise ValueError(f"cell {cell.task}/{cell.language} has no example")
-        observed.append(cell.value(cell.sums.sum(axis=1), n_examples))
-        flat = cell.sums.transpose(1, 0, 2).reshape(n_examples, n_runs * n_statistics)
-        sums = _resampled_sums(flat, n_replicates, rng)
-        drawn.append(cell.value(sums.reshape(n_replicates, n_runs, n_statistics), n_examples))
+        observed.append(cell.value(cell.sums.sum(axis=1), cell.sums.shape[1]))
+    for places in _drawn_together(cells):
+        flat = np.concatenate([_by_example(cells[place].sums) for place in places], axis=1)
+        sums = np.split(_resampled_sums(flat, n_replicates, rng), len(places), axis=1)
+        for place, of_cell in zip(places, sums, strict=True):
+            n_runs, n_examples, n_statistics = cells[place].sums.shape
+            by_run = of_cell.reshape(n_replicates, n_runs, n_statistics)
+            drawn[place] = cells[place].value(by_run, n_examples)
     return Replicates(tuple(runs), np.stack(observed, axis=-1), np.stack(drawn, axis=-1), seed)
+
+
+def _drawn_together(cells: Sequence[CellSample]) -> list[list[int]]:
+    """Places of cells that share their examples, in the order of the first of each."""
+    together: dict[object, list[int]] = {}
+    for place, cell in enumerate(cells):
+        key = (cell.task, cell.metric, cell.examples) if cell.examples else place
+        together.setdefault(key, []).append(place)
+    return list(together.values())
+
+
+def _by_example(sums: Array) -> Array:
+    """A row per example, a column per run and statistic."""
+    n_runs, n_examples, n_statistics = sums.shape
+    return sums.transpose(1, 0, 2).reshape(n_examples, n_runs * n_statistics)
 
 
 def _resampled_sums(flat: Array, n_replicates: int, rng: np.random.Generator) -> Array:

@@ -52,6 +52,81 @@ def test_ninety_five_percent_intervals_cover_about_that_often(n_seeds, seed_sd):
     assert 0.90 <= covered / n_studies <= 1.0
 
 
+def ranked(rng, n_runs, n_examples):
+    """Average precision: mostly 0, else one over a rank; the truth is its mean over all examples."""
+    found = rng.uniform(size=n_examples) < 0.45
+    ranks = 1 + rng.poisson(2.0, size=(n_runs, n_examples))
+    return np.where(found, 1 / ranks, 0.0)[..., None]
+
+
+def mined(rng, n_runs, n_examples):
+    """Pairs found among sentences of which few have a partner."""
+    gold = np.broadcast_to(rng.uniform(size=n_examples) < 0.15, (n_runs, n_examples))
+    predicted = rng.uniform(size=gold.shape) < np.where(gold, 0.7, 0.05)
+    right = predicted & gold & (rng.uniform(size=gold.shape) < 0.9)
+    return np.stack([right, predicted, gold], axis=-1).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("metric", "draw", "n_examples"), [(Metric.MAP_AT_20, ranked, 60), (Metric.MINING_F1, mined, 250)]
+)
+def test_intervals_of_retrieval_metrics_cover_the_truth_about_that_often(metric, draw, n_examples):
+    rng = np.random.default_rng(8)
+    sums_of_many = draw(rng, 1, 400_000).sum(axis=1)
+    truth = CellSample("task", "l0", metric, np.zeros((1, 1, 1))).value(sums_of_many, 400_000).item()
+    runs = [(arm, seed) for arm in ("control", "mix") for seed in range(3)]
+    n_studies, scores_covered, differences_covered = 160, 0, 0
+    for number in range(n_studies):
+        cells = [CellSample("task", f"l{i}", metric, draw(rng, 6, n_examples)) for i in range(3)]
+        replicates = resample(cells, runs, seed=number, n_replicates=300)
+        (score,) = score_intervals(replicates, "mix", mean_of(cells))
+        (difference,) = difference_intervals(replicates, "mix", "control", mean_of(cells))
+        scores_covered += score.low <= truth <= score.high
+        differences_covered += difference.low <= 0.0 <= difference.high
+    assert 0.90 <= scores_covered / n_studies <= 1.0
+    assert 0.90 <= differences_covered / n_studies <= 1.0
+
+
+def translated(rng, *, known, n_cells=6, n_examples=80):
+    """Cells that are translations of one another: what is hard in one language is hard in all."""
+    ease = rng.uniform(0.0, 1.0, size=n_examples)
+    names = tuple(f"row-{number}" for number in range(n_examples)) if known else ()
+    return [
+        CellSample(
+            "xnli",
+            f"l{index}",
+            Metric.ACCURACY,
+            (rng.normal(ease, 0.1, size=(1, n_examples)) > 0.5).astype(float)[..., None],
+            names,
+        )
+        for index in range(n_cells)
+    ]
+
+
+def test_translations_are_drawn_together_so_that_their_mean_is_covered():
+    covered = {True: 0, False: 0}
+    n_studies = 150
+    for known in covered:
+        rng = np.random.default_rng(9)
+        for number in range(n_studies):
+            cells = translated(rng, known=known)
+            replicates = resample(cells, [("mix", 0)], seed=number, n_replicates=300)
+            (score,) = score_intervals(replicates, "mix", mean_of(cells))
+            covered[known] += score.low <= 50.0 <= score.high
+    assert covered[True] / n_studies >= 0.90
+    assert covered[False] / n_studies < 0.75
+
+
+def test_cells_drawn_together_have_the_values_of_the_same_draws():
+    sums = (np.random.default_rng(1).uniform(size=(2, 30, 1)) < 0.5).astype(float)
+    names = tuple("abcdefghijklmnopqrstuvwxyzABCD")
+    cells = [CellSample("xnli", language, Metric.ACCURACY, sums, names) for language in ("sw", "th")]
+    other = CellSample("pawsx", "sw", Metric.ACCURACY, sums, names)
+    drawn = resample([cells[0], other, cells[1]], [("mix", 0), ("mix", 1)], seed=3).drawn
+    assert np.array_equal(drawn[..., 0], drawn[..., 2])
+    assert not np.array_equal(drawn[..., 0], drawn[..., 1])
+
+
 def test_a_true_gain_is_found_and_its_interval_excludes_zero():
     cells, runs = study(np.random.default_rng(1), gain=0.15, n_seeds=4, n_examples=300, seed_sd=0.005)
     replicates = resample(cells, runs, seed=1)
