@@ -48,6 +48,7 @@ def _shown(trial: Trial | None) -> dict[str, object] | None:
         "count": trial.recipe.mix.count,
         "cap": trial.recipe.mix.cap,
         "temperature": trial.recipe.mix.temperature,
+        "text": trial.recipe.mix.text,
         "rung": trial.best_rung if trial.scores else None,
         "score": round(trial.best_score, 3) if trial.scores else None,
         "state": str(trial.state),
