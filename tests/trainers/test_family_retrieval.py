@@ -17,7 +17,7 @@ from tiny_model import (
 
 from trainers.errors import TaskError
 from trainers.families import family
-from trainers.families.retrieval import sentence_vectors
+from trainers.families.vectors import sentence_vectors
 from trainers.tasks.spec import FamilyName
 
 RETRIEVAL = family(FamilyName.RETRIEVAL)
@@ -124,7 +124,7 @@ def test_the_vector_is_the_mean_of_the_layer_asked_for():
 
 
 def test_many_queries_are_answered_in_pieces(monkeypatch):
-    monkeypatch.setattr("trainers.families.retrieval._QUERIES_AT_ONCE", 3)
+    monkeypatch.setattr("trainers.families.vectors._QUERIES_AT_ONCE", 3)
     examples = {"id": list("0123"), "query": SENTENCES, "document": SENTENCES}
     records = scored(RETRIEVAL, examples, TASK, tiny_encoder(), torch.nn.Identity())
     assert records["correct"].tolist() == [1, 1, 1, 1]

@@ -2,9 +2,9 @@
 
 Axes: B sentences in a batch, T tokens, D width, N sentence pairs.
 
-A sentence is the mean over its tokens (special tokens included) of one layer's hidden states, of
-length 1. Each English query is answered by the foreign document nearest to it by cosine, out of all
-documents of the cell. No margin, no index. A sentence is cut at its end.
+A sentence is its vector at the layer and by the pooling of the model's entry: for most the mean over
+its tokens, special ones included. Each English query is answered by the foreign document nearest to it
+by cosine, out of all documents of the cell. No margin, no index. A sentence is cut at its end.
 
 Source: the Tatoeba protocol of XTREME, Hu et al. 2020, arXiv:2003.11080.
 """
@@ -20,6 +20,8 @@ from torch import nn
 
 from trainers.errors import TaskError
 from trainers.families.sequences import Frame, longest, pad, token_ids
+from trainers.families.vectors import all_vectors, nearest
+from trainers.tasks.examples import DOCUMENT, QUERY
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
     from trainers.families.base import Batch, Examples, Features, Records
     from trainers.models import ModelEntry
     from trainers.tasks.spec import TaskSpec
-
-QUERY, DOCUMENT = 0, 1
-_QUERIES_AT_ONCE = 1024  # bounds the similarity matrix, whatever the cell's size
 
 
 class RetrievalFamily:
@@ -96,36 +95,16 @@ class RetrievalFamily:
         n_examples = len(examples["query"])
         if n_examples == 0:
             return {"correct": np.zeros(0)}
-        sides_N2D: torch.Tensor | None = None
-        for batch, rows in batches:
-            vectors_BD = sentence_vectors(encoder, batch, entry.retrieval_layer)
-            if sides_N2D is None:
-                sides_N2D = vectors_BD.new_zeros(n_examples, 2, vectors_BD.shape[-1])
-            places = torch.tensor([(row["example"], row["side"]) for row in rows]).to(vectors_BD.device)
-            sides_N2D[places[:, 0], places[:, 1]] = vectors_BD
-        if sides_N2D is None:
-            raise ValueError(f"{n_examples} sentence pairs and no batch of them: nothing was embedded")
-        nearest_N = torch.cat(
-            [
-                (queries @ sides_N2D[:, DOCUMENT].T).argmax(-1)
-                for queries in torch.split(sides_N2D[:, QUERY], _QUERIES_AT_ONCE)
-            ]
+        vectors_ND = all_vectors(
+            encoder,
+            batches,
+            2 * n_examples,
+            layer=entry.retrieval_layer,
+            pooling=entry.pooling,
+            place_of=lambda row: 2 * int(row["example"]) + int(row["side"]),
         )
-        return {"correct": (nearest_N.cpu().numpy() == np.arange(n_examples)).astype(np.float64)}
-
-
-def sentence_vectors(encoder: nn.Module, batch: Batch, layer: int) -> torch.Tensor:
-    """Mean hidden state of each sentence at ``layer``, of length 1, (B, D), float32."""
-    output = encoder(
-        input_ids=batch["input_ids"],
-        attention_mask=batch["attention_mask"],
-        output_hidden_states=True,
-    )
-    with torch.autocast(batch["input_ids"].device.type, enabled=False):
-        hidden_BTD = output.hidden_states[layer].float()
-        mask_BT1 = batch["attention_mask"].unsqueeze(-1).float()
-        mean_BD = (hidden_BTD * mask_BT1).sum(1) / mask_BT1.sum(1)
-        return nn.functional.normalize(mean_BD, dim=-1)
+        _, nearest_N1 = nearest(vectors_ND[QUERY::2], vectors_ND[DOCUMENT::2], 1)
+        return {"correct": (nearest_N1[:, 0].cpu().numpy() == np.arange(n_examples)).astype(np.float64)}
 
 
 FAMILY = RetrievalFamily()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _INITIAL_STD = 0.02  # as XLM-R initialises its own heads
 _LEAST_TOKENS = 16
-_ENCODER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+ENCODER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _Place = TypeVar("_Place", int, list[int])  # a sequence's, or those of the sequences of a feature
 
 
@@ -174,12 +174,11 @@ def flat_positions(rows: Sequence[Mapping[str, Any]], name: str, n_tokens: int) 
     return torch.tensor(positions, dtype=torch.long)
 
 
-def encode_batch(encoder: nn.Module, batch: Batch) -> torch.Tensor:
-    """Last hidden states, (B, T, D)."""
-    output = encoder(
-        **{name: batch[name] for name in _ENCODER_INPUTS if name in batch}, output_hidden_states=False
-    )
-    hidden_BTD: torch.Tensor = output.last_hidden_state
+def encode_batch(encoder: nn.Module, batch: Batch, layer: int | None = None) -> torch.Tensor:
+    """Hidden states of a layer, an index into ``hidden_states``, or the last output, (B, T, D)."""
+    inputs = {name: batch[name] for name in ENCODER_INPUTS if name in batch}
+    output = encoder(**inputs, output_hidden_states=layer is not None)
+    hidden_BTD: torch.Tensor = output.last_hidden_state if layer is None else output.hidden_states[layer]
     return hidden_BTD
 
 
