@@ -14,13 +14,11 @@ from trainers.errors import MissingDataError, ModelError
 from trainers.model_files import CONFIG, download, files_of
 from trainers.models import ModelEntry, entry, locate, revision_of
 from trainers.tasks import mirror_path, open_source
-from trainers.tasks.fetching import Entry, read_index
+from trainers.tasks.fetching import Entry, read_index, write_parquet
 from trainers.tasks.hub import published, refusal
 from trainers.tasks.mirror import MirrorSource
 from trainers.tasks.source import DataIdentity, Source
 from trainers.tasks.spec import FileData, Split
-
-_COMPRESSION = "zstd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ def _download(source: Source, path: str, split: Split, language: str) -> File:
 
     def fill(part: Path) -> int:
         rows = source.rows(split, language)
-        rows.to_parquet(part, compression=_COMPRESSION)
+        write_parquet(rows, part)
         return len(rows)
 
     return File(path, f"{published(split).repo}@{revision}", fill)

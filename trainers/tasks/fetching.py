@@ -17,11 +17,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trainers.disk import free_space, is_full
 from trainers.errors import MirrorError
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 INDEX = "index.tsv"
+_COMPRESSION = "zstd"
+_BATCH_ROWS = 10_000  # a row group
 _LOCK = ".fetch.lock"
 _COLUMNS = ("path", "rows", "bytes", "sha256", "source")
 
@@ -169,6 +175,15 @@ class MirrorWriter:
             index.flush()
             os.fsync(index.fileno())
         self._entries[entry.path] = entry
+
+
+def write_parquet(rows: Dataset, file: Path) -> None:
+    """All rows as one parquet file, their features (class names among them) in its schema."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(file, rows.features.arrow_schema, compression=_COMPRESSION) as writer:
+        for batch in rows.with_format("arrow").iter(_BATCH_ROWS):
+            writer.write_table(batch)
 
 
 def _unwritten(file: Path, part: Path, error: OSError) -> MirrorError:
