@@ -26,10 +26,26 @@ def asked_languages(spec: StudySpec) -> tuple[str, ...]:
     """
     languages = spec.target.languages
     if languages == "all":
-        return known_languages(spec.world)
+        return tuple(dict.fromkeys((*known_languages(spec.world), *_off_the_table(spec))))
     if isinstance(languages, tuple):
         return languages
-    return low_resource(languages.low_resource, spec.world)
+    return _low_resource(spec, languages.low_resource)
+
+
+def _low_resource(spec: StudySpec, definition: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The languages that a definition means; only a list can name one that the table does not have."""
+    if isinstance(definition, str):
+        return low_resource(definition, spec.world)
+    off = _off_the_table(spec)
+    low_resource([code for code in definition if code not in off], spec.world)
+    return tuple(dict.fromkeys(definition))
+
+
+def _off_the_table(spec: StudySpec) -> tuple[str, ...]:
+    """Languages of the target tasks that are not in the table; tasks of the user's own may have some."""
+    known = known_languages(spec.world)
+    tasks = [spec.catalogue[name] for name in spec.target.tasks if name in spec.catalogue]
+    return tuple(code for task in tasks for code in task.score_languages if code not in known)
 
 
 def languages_of(spec: StudySpec) -> tuple[str, ...]:
@@ -71,4 +87,4 @@ def low_resource_of(spec: StudySpec) -> frozenset[str]:
     """
     languages = spec.target.languages
     named = "default" if isinstance(languages, tuple | str) else languages.low_resource
-    return frozenset(low_resource(named, spec.world))
+    return frozenset(_low_resource(spec, named))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from scheduler.asked import asked_languages, known_languages, scorable_languages
+from scheduler.checks_mixing import mixing_problems
 from scheduler.places import POSTGRESQL
 from trainers.errors import ModelError, TaskError, nearest
 from trainers.models import entry
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 
 def problems_of(spec: StudySpec) -> list[str]:
     """Everything that keeps ``spec`` from being carried out, empty when nothing does."""
+    if own := spec.own_tasks.problems:  # what names of tasks and languages mean hangs on them
+        return [*own, *_model(spec), *_data(spec), *_places(spec)]
     return [
         *_intermediate(spec),
+        *mixing_problems(spec),
         *_targets(spec),
         *_languages(spec),
         *_skipped(spec),
@@ -64,9 +68,6 @@ def _intermediate(spec: StudySpec) -> Iterator[str]:
             f"intermediate.count: [{lowest}, {highest}] is not a range within 0 and the "
             f"{len(part.tasks)} tasks listed"
         )
-    for key, (low, high) in (("cap", part.mixing.cap), ("temperature", part.mixing.temperature)):
-        if low > high:
-            yield f"intermediate.mixing.{key}: [{low}, {high}] goes down; write the lower end first"
     if list(part.rungs) != sorted(set(part.rungs)):
         yield f"intermediate.rungs: must go up, got {', '.join(f'{rung:,}' for rung in part.rungs)}"
     yield from _batches("intermediate", part.batch_tokens, part.accumulation, min(part.rungs))
@@ -107,7 +108,7 @@ def _languages(spec: StudySpec) -> Iterator[str]:
         for i, code in enumerate(asked):
             if code in asked[:i]:
                 yield f"target.languages.{i}: language {code!r} is listed twice"
-            elif code not in known:
+            elif code not in {*known, *scorable}:
                 yield f"target.languages.{i}: unknown language {code!r}. {nearest(code, scorable)}"
             elif code not in scorable:
                 yield (
@@ -162,6 +163,11 @@ def _model(spec: StudySpec) -> Iterator[str]:
         yield (
             f"model.name: {model.name!r} belongs to the {model.world} world, the data source "
             f"{spec.data.source!r} to the {spec.world} world"
+        )
+    if spec.model.revision and (spec.data.source != "hub" or not model.revision):
+        yield (
+            f"model.revision: only a model on the hub has one; {model.name!r} comes from "
+            f"{model.hub_id or 'no hub'} and the data source is {spec.data.source!r}. Remove the key"
         )
     if model.shape is not None and spec.pretrain is None:
         yield f"pretrain: {model.name!r} starts from random weights; say how many tokens to train"

@@ -19,6 +19,7 @@ from budgets.errors import SpecError
 from budgets.spec import BudgetSpec, Count, Number, SpecModel, Whole, parse, read_yaml
 from scheduler.asked import cells_of, languages_of, mixed_languages_of
 from scheduler.checks import problems_of
+from scheduler.own_tasks import OwnTasks, own_tasks
 from scheduler.spec_tasks import CustomTaskSpec
 from scheduler.translations import with_translations
 from trainers.mixing import Rule
@@ -234,9 +235,14 @@ class StudySpec(SpecModel):
         return "toy" if self.data.source == "toy" else "hub"
 
     @cached_property
+    def own_tasks(self) -> OwnTasks:
+        """The tasks of ``custom_tasks``."""
+        return own_tasks(self.custom_tasks, installed(), self.world)
+
+    @cached_property
     def catalogue(self) -> Catalogue:
         """Every task this study can name: built in, installed, and its own; with its translations."""
-        return with_translations(installed(), self.intermediate)
+        return with_translations(installed().extended(self.own_tasks.tasks), self.intermediate)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -294,7 +300,10 @@ def read(mapping: dict[str, object], source: str) -> StudySpec:
 def _despite(mapping: dict[str, object], error: SpecError, source: str) -> list[str]:
     """Problems of meaning in what is left once the keys that cannot be read are taken out."""
     rest: dict[str, Any] = copy.deepcopy(mapping)
-    for path in (line.split(":", 1)[0].split(".") for line in error.problems):
+    paths = [line.split(":", 1)[0].split(".") for line in error.problems]
+    if any(path[0] == "custom_tasks" for path in paths):
+        return []  # without them nobody can say what the names of tasks and languages mean
+    for path in paths:
         _take_out(rest, path)
     try:
         return problems_of(parse(StudySpec, rest, source))

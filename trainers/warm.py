@@ -25,7 +25,7 @@ from trainers.models import entry as model_entry
 from trainers.stage import ModelRef, Optimisation, TaskShare
 from trainers.state import make_head
 from trainers.tasks import open_source
-from trainers.tasks.canonical import examples
+from trainers.tasks.canonical import training_examples
 from trainers.tasks.catalog import TASKS
 from trainers.tasks.source import DataIdentity
 from trainers.tasks.spec import TaskSpec
@@ -58,6 +58,7 @@ class WarmCache:
         self.device = torch.device(settings.device)
         self.source = open_source(settings.source_kind, settings.source_path, settings.revisions)
         self._tokenizers: dict[str, PreTrainedTokenizerBase] = {}
+        self.n_skipped: dict[tuple[DataIdentity, ...], int] = {}  # rows that training leaves out
         self._features: dict[tuple[str, str, tuple[DataIdentity, ...]], Dataset] = {}
         self._weights: OrderedDict[str, dict[str, torch.Tensor]] = OrderedDict()
         self._encoder: PreTrainedModel | None = None
@@ -170,7 +171,7 @@ class WarmCache:
         task = self.task(share.task)
         tokenizer = self.tokenizer(model)
         wanted = {data.name: data.revision for data in share.data}
-        parts = []
+        parts, n_skipped = [], 0
         for split in task.train:
             for language in split.languages:
                 identity = self.source.identity(split, language)
@@ -182,13 +183,17 @@ class WarmCache:
                         f"{wanted[identity.name]} and the source has {identity.revision}. Start a new "
                         "study, or bring the old data back."
                     )
-                rows = examples(task, split, language, self.source)
-                parts.append(features(rows, task, tokenizer, training=True, cache_dir=self.cache_dir))
+                taught = training_examples(task, split, language, self.source)
+                n_skipped += taught.n_skipped
+                parts.append(
+                    features(taught.examples, task, tokenizer, training=True, cache_dir=self.cache_dir)
+                )
         if len(parts) < len(wanted):
             raise MalformedDataError(
                 f"{task.name} is to be trained on {len(wanted)} sets of data and the source has "
                 f"{len(parts)} of them: {', '.join(sorted(wanted))}"
             )
+        self.n_skipped[share.data] = n_skipped
         return concatenate_datasets(parts)
 
     def _keep_weights(self, name: str, encoder: PreTrainedModel) -> None:

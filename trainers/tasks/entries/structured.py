@@ -11,7 +11,7 @@ from __future__ import annotations
 from trainers.tasks.entries.published import EN, UNPINNED, XTREME, XTREME_REVISION, words
 from trainers.tasks.spec import FamilyName, HubData, Metric, Split, TaskSpec
 
-_UPOS = words("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X")
+UPOS = words("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X")
 _UDPOS_NAMES = {
     "af": "Afrikaans", "ar": "Arabic", "bg": "Bulgarian", "de": "German", "el": "Greek",
     "en": "English", "es": "Spanish", "et": "Estonian", "eu": "Basque", "fa": "Persian",
@@ -68,7 +68,7 @@ STRUCTURED_TASKS: tuple[TaskSpec, ...] = (
         name="udpos",
         family=FamilyName.TOKENS,
         columns={"tokens": "tokens", "tags": "pos_tags|upos"},
-        labels=_UPOS,
+        labels=UPOS,
         train=(_UDPOS_TRAIN,),
         search=_UDPOS_TEST,
         report=_UDPOS_TEST,
@@ -94,7 +94,7 @@ STRUCTURED_TASKS: tuple[TaskSpec, ...] = (
         name="masakhapos",
         family=FamilyName.TOKENS,
         columns={"tokens": "tokens", "tags": "pos_tags|upos"},
-        labels=_UPOS,
+        labels=UPOS,
         train=(_UDPOS_TRAIN,),
         search=(_MASAKHAPOS_TEST,),
         report=(_MASAKHAPOS_TEST,),
