@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -20,7 +21,7 @@ from tiny_model import (
 
 from trainers.families import family
 from trainers.families.spans import ANSWER_TOKENS, best_spans, window_starts
-from trainers.tasks.spec import FamilyName
+from trainers.tasks.spec import FamilyName, Metric
 
 SPANS = family(FamilyName.SPANS)
 TASK = tiny_task(FamilyName.SPANS)
@@ -157,6 +158,37 @@ def test_texts_of_200_000_characters_fit():
     assert sum(len(row["char_begins"]) for row in rows) > 50_000
     n_question = rows[0]["context_from"] - 3
     assert n_question == 16
+
+
+@pytest.mark.parametrize(
+    ("filler", "answer"), [("هي مدينة كبيرة ", "Bob"), ("cafe\u0301 １２ ", "Oslo"), ("यह है ", "Rome")]
+)
+def test_the_answer_is_found_at_the_end_of_200_000_characters(filler, answer):
+    context = filler * (200_000 // len(filler)) + answer
+    assert len(context) > 199_000
+    assert (
+        predicted_when_told(example(context, answer=answer, start=len(context) - len(answer))) == answer
+    )
+
+
+def test_mlqas_rules_for_the_language_decide_its_score():
+    examples = example("la Bob", answer="Bob")
+    rows = encode(examples, training=False)
+    first = rows[0]["context_from"]
+    marks = [(first, first + len(rows[0]["char_begins"]) - 1)]
+    task = replace(TASK, metric=Metric.MLQA_F1_EM)
+    em = {
+        language: SPANS.score(
+            tiny_encoder(),
+            Oracle(list(marks)),
+            batched(SPANS, rows),
+            examples,
+            task,
+            **{**CELL, "language": language},
+        )["em"].tolist()
+        for language in ("es", "en")
+    }
+    assert em == {"es": [1], "en": [0]}
 
 
 def test_an_empty_text_has_the_empty_answer():

@@ -11,16 +11,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_answers import reference_scores, reference_words
 from trained_model import trained
 
 from trainers.answers import normaliser
 from trainers.errors import EmptySplitError, MissingDataError
 from trainers.evaluate import cell_score
+from trainers.families.ranking import average_precision
 from trainers.stage import Half
 from trainers.tasks import open_source
 from trainers.tasks.canonical import cell_examples
 from trainers.tasks.catalog import TASKS
+from trainers.tasks.examples import DOCUMENT, QUERY
 
 TOY = None
 
@@ -174,6 +178,54 @@ def _mean_vector(model, text):
             input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True
         ).hidden_states
     return states[model.entry.retrieval_layer][0].double().numpy().mean(axis=0)
+
+
+@pytest.mark.mirror
+def test_average_precision_is_that_of_torchmetrics(mirror):
+    """Swahili premises against their Thai and Urdu translations, each right document counted.
+
+    torchmetrics divides by the right documents among the first 20, not by all there are.
+    """
+    from torchmetrics.functional.retrieval import retrieval_average_precision
+
+    models = [trained(TASKS["xnli"], code, mirror, n_examples=90) for code in ("sw", "th", "ur")]
+    texts = [model.examples["first"] for model in models]
+    key_of = {text: str(number) for number, text in enumerate(texts[0])}
+    keys = [[key_of[text]] for text in texts[0]]
+    n = len(keys)
+    examples = {
+        "id": [f"{code}-{number}" for code in ("sw", "th", "ur") for number in range(n)],
+        "text": [text for of_language in texts for text in of_language],
+        "context": [""] * (3 * n),
+        "side": [QUERY] * n + [DOCUMENT] * (2 * n),
+        "keys": keys * 3,
+        "part": [0] * (3 * n),
+        "scored": [True] * n + [False] * (2 * n),
+    }
+    untrained = replace(TASKS["lareqa"], train=(), max_length=128)
+    model = replace(models[0], task=untrained, examples=examples)
+    vectors = np.array([_mean_vector(model, text) for text in examples["text"]])
+    vectors = torch.tensor(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    expected = []
+    for query in range(n):
+        cosines = vectors[n:] @ vectors[query]
+        right = torch.tensor([keys[query] == key for key in examples["keys"][n:]])
+        found = right[cosines.topk(20).indices].sum()
+        of_found = retrieval_average_precision(2 + cosines, right, top_k=20)
+        expected.append((of_found * found / min(20, right.sum())).item())
+    assert model.records()["average_precision"] == pytest.approx(expected, abs=1e-6)
+    assert 0.02 < np.mean(expected) < 0.98
+
+
+@settings(deadline=None)
+@given(order=st.permutations(range(20)), right=st.sets(st.integers(0, 19), min_size=1))
+def test_average_precision_over_twenty_documents_is_that_of_scikit_learn(order, right):
+    from sklearn.metrics import average_precision_score
+
+    scores = np.empty(20)
+    scores[list(order)] = np.arange(20, 0, -1)
+    expected = average_precision_score([place in right for place in range(20)], scores)
+    assert average_precision(order, right) == pytest.approx(expected)
 
 
 @pytest.mark.mirror
