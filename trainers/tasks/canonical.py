@@ -26,7 +26,7 @@ from trainers.tasks.examples import CANONICAL
 from trainers.tasks.files import located
 from trainers.tasks.halves import first_rows, half_of
 from trainers.tasks.layouts import read
-from trainers.tasks.pools import mining_cell, pool_data, ranking_cell
+from trainers.tasks.pools import mining_cell, ranking_cell
 from trainers.tasks.rules import teachable
 from trainers.tasks.spec import FamilyName, FileData
 
@@ -157,8 +157,9 @@ def cell_examples(
     scored = rows_of(task.search if half is Half.SEARCH else task.report)
     match task.family:
         case FamilyName.RANKING:
-            places = pool_data(task, source.identity)
-            pool = [examples(task, split, among, source) for split, among, _ in places]
+            pool = [
+                examples(task, split, among, source) for split in task.pool for among in split.languages
+            ]
             cell = ranking_cell(scored, pool, half if halved else None, max_examples, where=where)
         case FamilyName.MINING:
             tuning = None if halved else rows_of(task.search)

@@ -14,12 +14,12 @@ share is kept, pairs together, because all are chosen by the same hash.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainers.errors import MalformedDataError, MissingDataError
+from trainers.errors import MalformedDataError
 from trainers.fingerprint import fingerprint
 from trainers.stage import Half
 from trainers.tasks.examples import DOCUMENT, QUERY
@@ -30,29 +30,10 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from numpy.typing import NDArray
 
-    from trainers.tasks.source import DataIdentity
-    from trainers.tasks.spec import Split, TaskSpec
-
     Mask = NDArray[np.bool_]
 
 _VERSION = 1  # raised when the same examples become another cell
 _UNSCORED = 0  # the part of rows that only tune a threshold
-
-
-def pool_data(
-    task: TaskSpec, identity: Callable[[Split, str], DataIdentity]
-) -> Iterator[tuple[Split, str, DataIdentity]]:
-    """The splits and languages that the candidates come from, with their identity.
-
-    Languages that the source does not have are left out: a mirror of three languages has a pool of
-    three. So a stage's data names those that are in, and scores compare only where that is the same.
-    """
-    for split in task.pool:
-        for language in split.languages:
-            try:
-                yield split, language, identity(split, language)
-            except MissingDataError:
-                continue
 
 
 def ranking_cell(
