@@ -14,7 +14,7 @@ from scheduler.checks_mixing import mixing_problems
 from scheduler.places import POSTGRESQL
 from trainers.errors import ModelError, TaskError, nearest
 from trainers.models import entry
-from trainers.tasks.catalog import benchmark
+from trainers.tasks.catalog import TASKS, benchmark
 from trainers.tasks.spec import HubData
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _intermediate(spec: StudySpec) -> Iterator[str]:
 
 def _targets(spec: StudySpec) -> Iterator[str]:
     part = spec.target
-    listed = {*benchmark(part.benchmark).cells, *(task.name for task in spec.custom_tasks)}
+    listed = {*benchmark(part.benchmark).cells, *(name for name in spec.catalogue if name not in TASKS)}
     yield from _known_tasks("target.tasks", part.tasks, spec, listed)
     for i, name in enumerate(part.tasks):
         if name not in spec.catalogue:

@@ -100,7 +100,8 @@ def installed() -> Catalogue:
                 f"the plug-in {point.name!r} ({point.value}) of {PLUGINS} cannot be imported: "
                 f"{type(error).__name__}: {error}. Mend the package, or uninstall it."
             ) from error
-        tasks = (given,) if isinstance(given, TaskSpec) else tuple(given)
+        several = isinstance(given, Iterable) and not isinstance(given, str)
+        tasks = tuple(given) if several else (given,)
         if not all(isinstance(task, TaskSpec) for task in tasks):
             raise TaskError(
                 f"the plug-in {point.name!r} ({point.value}) of {PLUGINS} gives "

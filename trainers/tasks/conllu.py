@@ -50,7 +50,7 @@ def read_conllu(file: Path) -> pa.Table:
                 sentences.append((comments, words))
             comments, words = {}, []
     refuse_lines(
-        file, bad, len(sentences), "ten columns with tabs between them, and words numbered 1, 2, 3, …"
+        file, bad, len(sentences), "ten columns with tabs between them, and words numbered from 1"
     )
     table: dict[str, pa.Array] = {}
     if all("sent_id" in said for said, _ in sentences):

@@ -62,14 +62,15 @@ def read_lines(file: Path) -> list[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-def refuse_lines(file: Path, bad: Sequence[tuple[int, str]], n_good: int, expected: str) -> None:
+def refuse_lines(file: Path, bad: Sequence[tuple[int, str]], n_rows: int, expected: str) -> None:
     """Refuse a file with bad lines, saying how many and what stands in the first."""
     if bad:
         number, found = bad[0]
+        lines = "line" if len(bad) == 1 else "lines"
         raise malformed(
             file,
-            f"{len(bad):,} lines beside {n_good:,} good rows do not hold what is expected; the first, "
-            f"line {number:,}, has {found}. Expected {expected}. Mend the file",
+            f"{len(bad):,} bad {lines} beside {n_rows:,} rows; the first, line {number:,}, has {found}. "
+            f"Expected {expected}. Mend the file",
         )
 
 
