@@ -26,6 +26,8 @@ METRICS = {
     FamilyName.SPANS: Metric.QA_F1_EM,
     FamilyName.TOKENS: Metric.SPAN_F1,
     FamilyName.RETRIEVAL: Metric.ACCURACY_AT_1,
+    FamilyName.RANKING: Metric.MAP_AT_20,
+    FamilyName.MINING: Metric.MINING_F1,
     FamilyName.MASKED: Metric.PSEUDO_PERPLEXITY,
 }
 
