@@ -13,6 +13,7 @@ from trainers.tasks.spec import FamilyName, FileData
 if TYPE_CHECKING:
     from scheduler.spec import StudySpec
 
+_LEAST_RATE = 1e-6  # rates have six digits
 _CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]+)*")
 _USED = {"temperature": ("cap", "temperature"), "capped": ("cap",)}  # by rule; others use neither
 
@@ -59,6 +60,12 @@ def _weights(spec: StudySpec) -> Iterator[str]:
         if weights:
             yield f"{path}: the rule is {part.mixing.rule!r}; remove them, or write rule: weights"
         return
+    if weights and min(weights.values()) < _LEAST_RATE * sum(weights.values()):
+        least = min(weights, key=lambda name: weights[name])
+        yield (
+            f"{path}.{least}: {weights[least]:g} of {sum(weights.values()):g} is less than a millionth: "
+            f"the task would never be drawn; leave it out, or give it more"
+        )
     masked = _masked(spec)
     alone = masked if part.mixing.text is not None and len(masked) == 1 else []
     for name in part.tasks:
@@ -73,6 +80,11 @@ def _weights(spec: StudySpec) -> Iterator[str]:
 
 def _text(spec: StudySpec) -> Iterator[str]:
     part, masked = spec.intermediate, _masked(spec)
+    if part.mixing.text is not None and part.mixing.text[0] < _LEAST_RATE:
+        yield (
+            f"intermediate.mixing.text: {part.mixing.text[0]:g} is less than a millionth: text would "
+            f"never be drawn; write more"
+        )
     if part.mixing.text is not None and (not masked or len(masked) == len(part.tasks)):
         what = "no other task than masked text" if masked else "no masked text"
         yield (

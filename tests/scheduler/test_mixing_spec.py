@@ -88,6 +88,11 @@ def test_the_rates_of_a_mix_follow_the_rule(mixing, mix, rates):
             "temperature: the rule 'capped' does not use it; remove the key, or choose a rule that does "
             "(temperature)",
         ),
+        (
+            {"rule": "weights", "weights": {**dict.fromkeys(TASKS, 1), "toy_reading": 1e-7}},
+            "weights.toy_reading: 1e-07 of 2 is less than a millionth: the task would never be drawn",
+        ),
+        ({"text": [1e-9, 0.1]}, "text: 1e-09 is less than a millionth: text would never be drawn"),
         ({"weights": {"toy_text": 1}}, "weights: the rule is 'temperature'; remove them, or write rule"),
         ({"rule": "weights"}, "weights.toy_reading: is missing; the rule 'weights' needs one"),
         (

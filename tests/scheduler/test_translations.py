@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from trainers.errors import MalformedDataError, MissingDataError
 from trainers.models import entry
 from trainers.tasks.canonical import training_examples
 from trainers.tasks.catalog import TASKS
+from trainers.tasks.files import FileSource
 from trainers.tasks.mirror import MirrorSource
 from trainers.tasks.spec import FamilyName
 
@@ -236,3 +238,48 @@ def test_languages_that_cannot_be_trained_in_are_problems(part, problem):
     with pytest.raises(SpecError) as refusal:
         study(**part)
     assert any(line.startswith(f"intermediate.{problem}") for line in refusal.value.problems)
+
+
+def own_task(tmp_path, part, **files):
+    """A study with a pair task of its own in a JSON-lines file, in English and Swahili."""
+    mapping = copy.deepcopy(read_yaml(_SPEC)[0])
+    mapping["custom_tasks"] = [
+        {
+            "name": "shop",
+            "family": "pair",
+            "files": {"train": {"en": str(tmp_path / "shop.jsonl"), **files}},
+            "columns": {"first": "title", "second": "review", "label": "label"},
+            "labels": ["good", "bad"],
+        }
+    ]
+    mapping["intermediate"] |= {"tasks": ["shop", "qqp"], "count": [0, 2], **part}
+    mapping["target"] |= {"tasks": ["xnli"], "languages": ["sw"]}
+    return mapping
+
+
+def test_a_column_of_translations_is_read_from_a_file_of_the_users_own(tmp_path):
+    rows = [
+        {"title": "Pen", "review": "It writes.", "label": "good", "translations": {"sw": None}},
+        {
+            "title": "Cup",
+            "review": "It leaks.",
+            "label": "bad",
+            "translations": {"sw": {"title": "Kikombe", "review": "Kinavuja."}},
+        },
+    ]
+    (tmp_path / "shop.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    part = {"languages": ["en", "sw"], "translations": "column"}
+    spec = read(own_task(tmp_path, part), "test")
+    found = taught(spec, FileSource(), "shop")
+    assert {name: rows["first"][:] for name, rows in found.items()} == {
+        "files/shop/en/train": ["Pen", "Cup"],
+        "files/shop/sw/train": ["Kikombe"],
+    }
+    assert found["files/shop/sw/train"]["label"][:] == [1]
+
+
+def test_a_file_task_without_a_file_in_a_language_is_a_problem_that_says_what_to_add(tmp_path):
+    with pytest.raises(SpecError, match=r"task 'shop' has no file in sw; add one to files\.train"):
+        read(own_task(tmp_path, {"languages": ["en", "sw"]}), "test")
+    both = own_task(tmp_path, {"languages": ["en", "sw"]}, sw=str(tmp_path / "sw.jsonl"))
+    assert read(both, "test").mixed_languages("shop") == ("en", "sw")

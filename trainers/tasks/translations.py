@@ -13,6 +13,7 @@ among the rows of the language.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from trainers.errors import EmptySplitError, MalformedDataError, MissingDataError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from trainers.tasks.spec import Split
+
+_LOG = logging.getLogger(__name__)
 
 
 def translated(table: pa.Table, split: Split, language: str, file: str) -> pa.Table:
@@ -45,6 +48,10 @@ def translated(table: pa.Table, split: Split, language: str, file: str) -> pa.Ta
     for name, values in fields.items():
         table = table.set_column(table.column_names.index(name), name, values)
     rows = table.drop_columns([split.translations]).filter(there)
+    _LOG.info(
+        "%s: %d of %d rows are translated into %s, the others are left out",
+        *(file, rows.num_rows, table.num_rows, language),
+    )
     if not rows.num_rows:
         raise EmptySplitError(
             f"{file}: none of {table.num_rows:,} rows is translated into {language!r} in its column "
