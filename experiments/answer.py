@@ -7,7 +7,7 @@ has run yet, the best searched trials stand in, and every sentence says so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from statistics import fmean
 
@@ -19,21 +19,22 @@ from experiments.stats import (
     Array,
     CellSample,
     Interval,
-    Replicates,
     difference_intervals,
     holm,
     resample,
     score_intervals,
 )
 from experiments.trials import Cell, Standing, is_control, standings
+from scheduler.score import group_means
 from scheduler.trial import Role, Trial
 from trainers.stage import Half
-from trainers.tasks.spec import Metric
+from trainers.tasks.spec import RETRIEVAL_METRICS
 
 SIGNIFICANT = 0.05  # of Holm's adjusted p
 _STAND_INS = 3  # searched trials compared with the control while there are no finals
 
 SCORE, WITHOUT_RETRIEVAL = "score", "without retrieval"
+OTHER_GROUP = "other"
 
 
 class Verdict(StrEnum):
@@ -57,7 +58,9 @@ class Arm:
         cells: mean over seeds of each cell, points, from the journal.
         scores: functional -> interval of the score; empty where there are no records.
         gains: functional -> interval of the difference to the control; functionals are ``score``,
-            ``without retrieval``, ``language xx`` and ``task name``.
+            ``without retrieval``, ``group name``, ``language xx``, ``task name`` and
+            ``cell name/xx``.
+        groups: mean over the tasks of each group, over seeds, points, from the journal.
         adjusted_p: of the score's gain, by Holm over all arms compared.
     """
 
@@ -66,6 +69,7 @@ class Arm:
     seeds: tuple[int, ...]
     score: float
     cells: Mapping[Cell, float]
+    groups: Mapping[str, float] = field(default_factory=dict)
     scores: Mapping[str, Interval] = field(default_factory=dict)
     gains: Mapping[str, Interval] = field(default_factory=dict)
     adjusted_p: float | None = None
@@ -110,7 +114,7 @@ def answer_of(study: Study) -> Answer:
     if control is None or len(bare) < 2:
         return Answer(Verdict.NOTHING, half, final, control)
     samples = read_samples(study.store, runs)
-    arms = _with_intervals(bare, control.trial.name, samples, runs, study.spec.seed)
+    arms = _with_intervals(study, bare, control.trial.name, samples, runs)
     control = arms.pop(control.trial.name)
     ranked = tuple(sorted(arms.values(), key=lambda arm: -arm.score))
     return Answer(
@@ -154,19 +158,37 @@ def _bare_arm(study: Study, name: str, runs: list[Standing]) -> Arm:
     """An arm without intervals: means over seeds, from the journal."""
     cells = {cell for run in runs for cell in run.cells}
     means = {cell: fmean(r.cells[cell].value for r in runs if cell in r.cells) for cell in sorted(cells)}
-    seeds = tuple(sorted(run.trial.recipe.seed for run in runs))
-    return Arm(study.state.trials[name], runs[0].rung, seeds, fmean(run.score for run in runs), means)
+    groups = groups_of(study)
+    by_group = [group_means(run.cells.values(), groups) for run in runs]
+    return Arm(
+        trial=study.state.trials[name],
+        rung=runs[0].rung,
+        seeds=tuple(sorted(run.trial.recipe.seed for run in runs)),
+        score=fmean(run.score for run in runs),
+        cells=means,
+        groups={group: fmean(of_run[group] for of_run in by_group) for group in by_group[0]},
+    )
+
+
+def groups_of(study: Study) -> dict[str, str]:
+    """The group of each target task; ``other`` of one that is no longer known here."""
+    catalogue = study.spec.catalogue
+    return {
+        name: catalogue[name].group if name in catalogue else OTHER_GROUP
+        for name in study.spec.target.tasks
+    }
 
 
 def _with_intervals(
-    bare: Mapping[str, Arm], control: str, samples: Samples, runs: Sequence[Standing], seed: int
+    study: Study, bare: Mapping[str, Arm], control: str, samples: Samples, runs: Sequence[Standing]
 ) -> dict[str, Arm]:
     """The arms with their intervals, as far as there are records."""
     if not samples.cells:
         return dict(bare)
-    named = functionals(samples.cells)
+    named = functionals(samples.cells, groups_of(study))
     weights_FC = np.stack(list(named.values()))
-    replicates = resample(samples.cells, [(_arm_name(r), r.trial.recipe.seed) for r in runs], seed=seed)
+    seeds = [(_arm_name(run), run.trial.recipe.seed) for run in runs]
+    replicates = resample(samples.cells, seeds, seed=study.spec.seed)
     gains = {
         name: _labelled(named, difference_intervals(replicates, name, control, weights_FC))
         for name in bare
@@ -174,9 +196,9 @@ def _with_intervals(
     }
     adjusted = holm({name: of_arm[SCORE].p_value or 0.0 for name, of_arm in gains.items()})
     return {
-        name: Arm(
-            *(arm.trial, arm.rung, arm.seeds, arm.score, arm.cells),
-            scores=_scores(replicates, name, named, weights_FC),
+        name: replace(
+            arm,
+            scores=_labelled(named, score_intervals(replicates, name, weights_FC)),
             gains=gains.get(name, {}),
             adjusted_p=adjusted.get(name),
         )
@@ -184,28 +206,32 @@ def _with_intervals(
     }
 
 
-def _scores(
-    replicates: Replicates, arm: str, named: Mapping[str, Array], weights_FC: Array
-) -> dict[str, Interval]:
-    return _labelled(named, score_intervals(replicates, arm, weights_FC))
-
-
 def _labelled(named: Mapping[str, Array], intervals: list[Interval]) -> dict[str, Interval]:
     return dict(zip(named, intervals, strict=True))
 
 
-def functionals(cells: Sequence[CellSample]) -> dict[str, Array]:
-    """Weights of cells for the score, without retrieval, per language and per task."""
+def functionals(cells: Sequence[CellSample], groups: Mapping[str, str]) -> dict[str, Array]:
+    """Weights of cells for the score, without retrieval, and per group, language, task and cell.
+
+    Args:
+        cells: in the order of the weights.
+        groups: of their tasks.
+    """
     tasks = [cell.task for cell in cells]
-    retrieval = {c.task for c in cells if c.metric is Metric.ACCURACY_AT_1}
+    retrieval = {cell.task for cell in cells if cell.metric in RETRIEVAL_METRICS}
     rows = {SCORE: _mean_of_means(tasks, set(tasks))}
     if retrieval and retrieval != set(tasks):
         rows[WITHOUT_RETRIEVAL] = _mean_of_means(tasks, set(tasks) - retrieval)
+    for group in dict.fromkeys(groups.values()):
+        if of_group := {task for task in tasks if groups[task] == group}:
+            rows[f"group {group}"] = _mean_of_means(tasks, of_group)
     for language in dict.fromkeys(cell.language for cell in cells):
         chosen = np.array([cell.language == language for cell in cells], dtype=np.float64)
         rows[f"language {language}"] = chosen / chosen.sum()
     for task in dict.fromkeys(tasks):
         rows[f"task {task}"] = _mean_of_means(tasks, {task})
+    for cell, weights in zip(cells, np.eye(len(cells)), strict=True):
+        rows[f"cell {cell.task}/{cell.language}"] = weights
     return rows
 
 

@@ -11,7 +11,7 @@ from experiments.answer import Answer, Arm
 from experiments.drawing import GREY, INK, SERIES, Picture, draw
 from experiments.load import Study
 from experiments.wording import language_name, listed
-from trainers.tasks.languages import low_resource
+from scheduler.asked import low_resource_of
 
 _MARKERS = "osD^vP"
 _MOST_ARMS = 4  # more would lie on each other
@@ -27,7 +27,7 @@ def gains_over_control(study: Study, answer: Answer) -> Picture:
         )
     languages = _sorted_keys(arms[0], "language ")
     tasks = _sorted_keys(arms[0], "task ")
-    poor = set(low_resource("default", study.spec.world))
+    poor = low_resource_of(study.spec)
 
     def paint(figure: Figure) -> None:
         left, right = figure.subplots(1, 2, width_ratios=(1.25, 1), sharex=True)
@@ -91,7 +91,7 @@ def _where(codes: Sequence[str], n_languages: int, world: str) -> str:
 
 
 def _caption(
-    arms: Sequence[Arm], languages: Sequence[str], poor: set[str], final: bool, world: str
+    arms: Sequence[Arm], languages: Sequence[str], poor: frozenset[str], final: bool, world: str
 ) -> str:
     best = arms[0]
     sure = [code for code in reversed(languages) if best.gains[f"language {code}"].low > 0]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from experiments.answer import SCORE, WITHOUT_RETRIEVAL, Answer, Arm
+from experiments.answer import SCORE, WITHOUT_RETRIEVAL, Answer, Arm, groups_of
 from experiments.load import Study, work_of
 from experiments.rates import rates_of
 from experiments.recipe import recipe_yaml, why
@@ -15,8 +15,9 @@ from experiments.spending import by_work
 from experiments.stats import Interval
 from experiments.trials import Standing, TrialRow, trial_rows
 from experiments.wording import language_name
+from scheduler.asked import low_resource_of
 from trainers.stage import Outcome
-from trainers.tasks.languages import low_resource
+from trainers.tasks.spec import RETRIEVAL_METRICS
 
 Json = dict[str, object]
 
@@ -42,6 +43,7 @@ def summarise(
         "unit": study.unit,
         "answer": _answer(study, answer, found),
         "arms": [_arm(study, arm) for arm in _arms(answer)],
+        "groups": _groups(study, answer),
         "cells": _cells(study, answer),
         "money": _money(study),
         "trials_by_state": dict(Counter(str(t.state) for t in study.state.trials.values())),
@@ -96,17 +98,49 @@ def _arm(study: Study, arm: Arm) -> Json:
         "gain": _interval(arm.gains.get(SCORE)),
         "gain_without_retrieval": _interval(arm.gains.get(WITHOUT_RETRIEVAL)),
         "adjusted_p": arm.adjusted_p,
-        "gain_by_language": _by(arm, "language "),
-        "gain_by_task": _by(arm, "task "),
+        "gain_by_group": _by(arm.gains, "group "),
+        "gain_by_language": _by(arm.gains, "language "),
+        "gain_by_task": _by(arm.gains, "task "),
+        "gain_by_cell": _by(arm.gains, "cell "),
     }
 
 
-def _by(arm: Arm, prefix: str) -> Json:
+def _by(intervals: Mapping[str, Interval], prefix: str) -> Json:
     return {
-        key.removeprefix(prefix): _interval(gain)
-        for key, gain in arm.gains.items()
+        key.removeprefix(prefix): _interval(interval)
+        for key, interval in intervals.items()
         if key.startswith(prefix)
     }
+
+
+def _groups(study: Study, answer: Answer) -> list[Json]:
+    """The score, the score without retrieval and each group's mean: of the control, and gains."""
+    groups, control = groups_of(study), answer.control
+    tasks = {group: [t for t, g in groups.items() if g == group] for group in groups.values()}
+    named = {SCORE: list(groups), **{f"group {group}": names for group, names in tasks.items()}}
+    if control and WITHOUT_RETRIEVAL in control.scores:
+        others = [task for task in groups if not _retrieves(study, task)]
+        named = {SCORE: named.pop(SCORE), WITHOUT_RETRIEVAL: others, **named}
+    return [
+        {
+            "mean": key.removeprefix("group "),
+            "tasks": names,
+            "scores": {arm.trial.name: _mean(arm, key) for arm in _arms(answer)},
+            "gains": {arm.trial.name: _interval(arm.gains.get(key)) for arm in answer.arms},
+        }
+        for key, names in named.items()
+    ]
+
+
+def _retrieves(study: Study, name: str) -> bool:
+    task = study.spec.catalogue.get(name)
+    return task is not None and task.metric in RETRIEVAL_METRICS
+
+
+def _mean(arm: Arm, key: str) -> Json:
+    """A mean of cells of one arm: from the journal, and its interval where there are records."""
+    known = arm.score if key == SCORE else arm.groups.get(key.removeprefix("group "))
+    return {"mean": known, "interval": _interval(arm.scores.get(key))}
 
 
 def _interval(interval: Interval | None) -> Json | None:
@@ -123,7 +157,7 @@ def _cells(study: Study, answer: Answer) -> Json:
     """Language by task: means over seeds of the control and of the best arm."""
     control, best = answer.control, answer.best
     scored = sorted((control or best).cells) if control or best else []  # type: ignore[union-attr]
-    poor = set(low_resource("default", study.spec.world))
+    poor = low_resource_of(study.spec)
     tasks = [task for task in study.spec.target.tasks if any(task == t for t, _ in scored)]
     languages = list(dict.fromkeys(language for _, language in scored))
     rows = []
@@ -136,6 +170,9 @@ def _cells(study: Study, answer: Answer) -> Json:
                 "control": {t: control.cells.get((t, language)) if control else None for t in tasks},
                 "best": {t: best.cells.get((t, language)) if best else None for t in tasks},
                 "gain": _interval(best.gains.get(f"language {language}")) if best else None,
+                "gains": {
+                    t: _interval(best.gains.get(f"cell {t}/{language}")) if best else None for t in tasks
+                },
             }
         )
     return {"tasks": tasks, "rows": rows}
@@ -224,6 +261,7 @@ def _untried(study: Study, answer: Answer, found: Sequence[Standing]) -> Json:
         "rungs_not_reached": list(gaps.rungs),
         "cut_by_cap": list(gaps.cut),
         "failed": list(gaps.failed),
+        "skipped": list(study.spec.target.skip),
         "no_data": {task: list(languages) for task, languages in gaps.no_data.items()},
         "left_out_of_intervals": {
             f"{t}/{lang}": reason for (t, lang), reason in answer.left_out.items()

@@ -66,7 +66,9 @@ def cells_of(spec: StudySpec) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 def scorable_languages(spec: StudySpec, name: str) -> tuple[str, ...]:
     """Languages a target task can be scored in: of a benchmark's task, those the benchmark counts."""
-    task = spec.catalogue[name]
+    task = spec.catalogue.get(name)
+    if task is None:
+        return ()  # of a plug-in that is gone, in an old study; a new one is refused
     counted = benchmark(spec.target.benchmark).cells.get(name, task.score_languages)
     return tuple(code for code in task.score_languages if code in counted)
 

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from budgets.errors import SpecError
 from budgets.spec import BudgetSpec, Count, Number, SpecModel, Whole, parse, read_yaml
-from scheduler.asked import cells_of, languages_of, mixed_languages_of
+from scheduler.asked import cells_of, languages_of, mixed_languages_of, scorable_languages
 from scheduler.checks import problems_of
 from scheduler.own_tasks import OwnTasks, own_tasks
 from scheduler.spec_tasks import CustomTaskSpec
@@ -261,9 +261,9 @@ class StudySpec(SpecModel):
     @property
     def missing_cells(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Target tasks with the study's languages that they have no scored data in."""
-        scored = dict(self.cells)
-        gaps = ((task, tuple(c for c in self.languages if c not in scored[task])) for task in scored)
-        return tuple((task, codes) for task, codes in gaps if codes)
+        had = {task: scorable_languages(self, task) for task in self.target.tasks}
+        gaps = ((task, tuple(c for c in self.languages if c not in had[task])) for task in had)
+        return tuple((task, codes) for task, codes in gaps if codes and had[task])
 
 
 def load(path: str | Path, store: str | None = None) -> tuple[StudySpec, str]:

@@ -25,6 +25,7 @@ from scheduler.facts import StageEnded, StudyEnded
 from scheduler.mix import Mix
 from scheduler.spec import StudySpec
 from trainers.stage import Half
+from trainers.tasks.catalog import Catalogue, installed
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,56 @@ def test_the_answer_names_the_best_mix_with_an_interval_that_covers_its_true_gai
     # Languages and tasks stretch the true gain by 0.7 to 1.3 and 0.3 to 1.8: about 1.1 on average.
     truth = 1.1 * true_gain(Mix(("hellaswag", "squad_v1", "squad_v2")), 2)
     assert answer["gain"]["low"] - 0.5 < truth < answer["gain"]["high"] + 0.5
+
+
+def test_group_means_stand_beside_the_overall_score_and_the_one_without_retrieval(whole, whole_study):
+    rows = {row["mean"]: row for row in whole["groups"]}
+    assert {name: row["tasks"] for name, row in rows.items()} == {
+        "score": ["udpos", "panx", "xnli", "xquad", "tatoeba"],
+        "without retrieval": ["udpos", "panx", "xnli", "xquad"],
+        "structured": ["udpos", "panx"],
+        "pair": ["xnli"],
+        "qa": ["xquad"],
+        "retrieval": ["tatoeba"],
+    }
+    control, best = whole["answer"]["control"], whole["answer"]["best"]
+    study = open_study(whole_study)
+    of_task = {}
+    for run in standings(study, Half.REPORT):
+        if run.trial.finalist == control:
+            for cell in run.cells.values():
+                of_task.setdefault(cell.task, []).append(cell.value)
+    udpos, panx = (sum(of_task[task]) / len(of_task[task]) for task in ("udpos", "panx"))
+    told = rows["structured"]["scores"][control]
+    assert told["mean"] == pytest.approx((udpos + panx) / 2)
+    assert told["interval"]["low"] < told["interval"]["value"] < told["interval"]["high"]
+    assert told["interval"]["value"] == pytest.approx(told["mean"])
+    gains = {name: row["gains"][best]["value"] for name, row in rows.items()}
+    groups = [gains[name] for name in ("structured", "pair", "qa", "retrieval")]
+    assert gains["score"] == pytest.approx((2 * groups[0] + sum(groups[1:])) / 5)
+    assert gains["without retrieval"] == pytest.approx((2 * groups[0] + sum(groups[1:3])) / 4)
+
+
+def test_every_cell_has_an_interval_of_its_own(whole, whole_report):
+    rows = whole["cells"]["rows"]
+    scored = {(t, row["language"]) for row in rows for t in row["best"] if row["best"][t] is not None}
+    for row in rows:
+        for task, gain in row["gains"].items():
+            assert (gain is None) is ((task, row["language"]) not in scored)
+            if gain is not None:
+                assert gain["low"] <= gain["value"] <= gain["high"]
+                assert gain["value"] == pytest.approx(row["best"][task] - row["control"][task])
+    page = whole_report.read_text()
+    assert 'id="groups"' in page
+    assert "corrected for that (Holm)" in page
+
+
+def test_a_task_that_is_no_longer_known_counts_in_a_group_called_other(whole_study, monkeypatch):
+    known = {name: task for name, task in installed().items() if name != "xquad"}
+    monkeypatch.setattr(StudySpec, "catalogue", Catalogue(known.values()))
+    rows = {row["mean"]: row["tasks"] for row in report_json(whole_study)["groups"]}
+    assert rows["other"] == ["xquad"]
+    assert "qa" not in rows
 
 
 def test_a_study_without_effect_says_that_no_difference_was_shown(vain_study):

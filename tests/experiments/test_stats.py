@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.answer import functionals
 from experiments.ranks import kendall_tau
 from experiments.stats import (
     CellSample,
@@ -224,3 +225,23 @@ def test_tau_is_not_claimed_from_four_trials_or_equal_scores():
     assert kendall_tau(np.arange(4.0), np.arange(4.0), seed=0) is None
     assert kendall_tau(np.arange(5.0), np.arange(5.0), seed=0).value == 1.0
     assert kendall_tau(np.ones(5), np.arange(5.0), seed=0) is None
+
+
+def test_every_retrieval_metric_is_left_out_of_the_score_without_retrieval():
+    metrics = (Metric.ACCURACY, Metric.ACCURACY_AT_1, Metric.MAP_AT_20, Metric.MINING_F1)
+    cells = [CellSample(f"t{i}", "sw", metric, np.zeros((1, 3, 1))) for i, metric in enumerate(metrics)]
+    named = functionals(cells, {cell.task: "retrieval" for cell in cells})
+    assert named["score"].tolist() == [0.25] * 4
+    assert named["without retrieval"].tolist() == [1, 0, 0, 0]
+
+
+def test_the_weights_of_every_mean_add_up_to_one_over_its_own_cells():
+    cells = [
+        CellSample(task, language, Metric.ACCURACY, np.zeros((1, 3, 1)))
+        for task, languages in {"a": ("sw", "te"), "b": ("sw",), "c": ("te",)}.items()
+        for language in languages
+    ]
+    named = functionals(cells, {"a": "pair", "b": "pair", "c": "qa"})
+    assert named["group pair"].tolist() == [0.25, 0.25, 0.5, 0.0]
+    assert named["cell a/te"].tolist() == [0.0, 1.0, 0.0, 0.0]
+    assert all(weights.sum() == pytest.approx(1) for weights in named.values())
