@@ -115,7 +115,7 @@ def run(
     _report(_place(spec), console)
     url = tracking_url(spec)
     if url is not None:
-        from scheduler.adapters.mlflow_tracker import MlflowView
+        from scheduler.adapters.mlflow_view import MlflowView
 
         view = MlflowView(url, store_url(spec), spec.name)
         view.attach(run_folder(spec) / "report.html")

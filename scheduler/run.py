@@ -137,6 +137,6 @@ def _tracker(spec: StudySpec) -> Tracker | None:
     url = tracking_url(spec)
     if url is None:
         return None
-    from scheduler.adapters.mlflow_tracker import MlflowView
+    from scheduler.adapters.mlflow_view import MlflowView
 
     return MlflowView(url, run_folder(spec).parent, spec.name)

@@ -9,7 +9,8 @@ from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
 from budgets.journal import Line
 from budgets.ledger import Charged, Opened, Released, Reserved
-from scheduler.adapters.mlflow_tracker import MlflowTracker, MlflowView
+from scheduler.adapters.mlflow_tracker import MlflowTracker
+from scheduler.adapters.mlflow_view import MlflowView
 from scheduler.facts import (
     StageEnded,
     StageShared,
