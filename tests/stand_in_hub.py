@@ -25,14 +25,17 @@ class StandInHub:
     Attributes:
         files: bytes by kind (``datasets`` or ``models``), repository, commit and path.
         asked: ``METHOD path`` of every request so far.
-        cut: paths of which the next downloads give only so many bytes, then hang up.
+        cut: paths whose next downloads end early, each after so many bytes.
+        stall: a path whose download stops in the middle until ``go_on`` is set; ``stalled`` says when.
     """
 
     def __init__(self):
         self.files = {}
         self.asked = []
         self.cut = {}
-        self.endpoint = ""
+        self.stall = ""
+        self.stalled, self.go_on = threading.Event(), threading.Event()
+        self.endpoint = "http://127.0.0.1:9"  # where nobody answers
 
     def add(self, kind, repo, commit, files):
         self.files.setdefault((kind, repo), {}).setdefault(commit, {}).update(files)
@@ -127,18 +130,28 @@ class _Handler(BaseHTTPRequestHandler):
             first, last = int(asked[1]), int(asked[2] or len(data) - 1)
             headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
             data = data[first : last + 1]
-        cut = self.hub.cut.get(path, 0) if self.command == "GET" else 0
-        self._send(206 if "Content-Range" in headers else 200, data, headers, cut=cut)
+        cuts = self.hub.cut.get(path) if self.command == "GET" else None
+        stall = path == self.hub.stall and self.command == "GET"
+        self._send(
+            206 if "Content-Range" in headers else 200,
+            data,
+            headers,
+            cut=cuts.pop(0) if cuts else None,
+            stall=stall,
+        )
 
-    def _send(self, status, data, headers=None, cut=0):
+    def _send(self, status, data, headers=None, cut=None, stall=False):
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(data[:cut] if cut else data)
-        if cut:
+            self.wfile.write(data[: len(data) // 2] if stall else data[:cut])
+        if stall:
+            self.hub.stalled.set()
+            self.hub.go_on.wait(60)
+        if cut is not None or stall:
             self.close_connection = True
 
 

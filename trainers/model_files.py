@@ -75,7 +75,7 @@ def _snapshot(model: ModelEntry, patterns: tuple[str, ...]) -> Path:
         raise ModelError(
             f"there is no {name} on the hub, or it is not open to you. See {page}."
         ) from error
-    except OSError as error:
+    except Exception as error:  # OSError of the cache, or any of the HTTP client
         if is_full(error):
             cache = Path(constants.HF_HUB_CACHE)
             raise ModelError(

@@ -105,7 +105,9 @@ def _pairs(first, second, label, kind, values) -> Dataset:
 
 
 def _names() -> Dataset:
-    features = Features({"tokens": Sequence(Value("string")), "ner_tags": Sequence(ClassLabel(names=TAGS))})
+    features = Features(
+        {"tokens": Sequence(Value("string")), "ner_tags": Sequence(ClassLabel(names=TAGS))}
+    )
     rows = [[f"Bob{row}", "sings", "Oslo"] for row in range(30)]
     return Dataset.from_dict({"tokens": rows, "ner_tags": [[1, 0, 5]] * 30}, features=features)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ INDEX = "index.tsv"
 _COMPRESSION = "zstd"
 _BATCH_ROWS = 10_000  # a row group
 _LOCK = ".fetch.lock"
+_LINE = re.compile(r"([^\t]+)\t(\d+)\t(\d+)\t([0-9a-f]{64})\t([^\t]+@[0-9a-f]{40})")
 _COLUMNS = ("path", "rows", "bytes", "sha256", "source")
 
 
@@ -41,7 +43,7 @@ class Entry:
         n_rows: 0 for a file of a model.
         n_bytes: its size.
         sha256: of its bytes.
-        source: ``org/name@commit``.
+        source: ``org/name@commit``; of a mirror that knows no commit, the digest of what was copied.
     """
 
     path: str
@@ -73,9 +75,9 @@ def read_index(root: Path) -> Mapping[str, Entry]:
     for line in (
         index.read_text(encoding="utf-8", errors="replace").splitlines() if index.is_file() else ()
     ):
-        match line.split("\t"):
-            case [path, rows, size, sha256, source] if rows.isdecimal() and size.isdecimal():
-                entries[path] = Entry(path, int(rows), int(size), sha256, source)
+        if found := _LINE.fullmatch(line):
+            path, rows, size, sha256, source = found.groups()
+            entries[path] = Entry(path, int(rows), int(size), sha256, source)
     return entries
 
 

@@ -32,7 +32,8 @@ def load_pinned(repo: str, config: str, split: str, commit: str) -> Dataset:
         MalformedDataError: it is there and cannot be read.
         TaskError: the disk of the cache is full.
     """
-    from datasets.exceptions import DatasetGenerationError, DatasetsError, SplitsVerificationError
+    import pyarrow as pa
+    from datasets.exceptions import DatasetGenerationError, SplitsVerificationError
 
     name = f"{repo}/{config}/{split}"
     try:
@@ -40,13 +41,15 @@ def load_pinned(repo: str, config: str, split: str, commit: str) -> Dataset:
         _check_commit(builder, name, commit)
         builder.download_and_prepare()
         dataset: Dataset = builder.as_dataset(split=split)
-    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+    except TaskError:
+        raise
+    except Exception as error:  # datasets, its readers and the HTTP client share no base
         if any(is_full(cause) for cause in _causes(error)):
             raise _full(name, error) from error
-        if isinstance(error, DatasetGenerationError | SplitsVerificationError):
+        if isinstance(error, DatasetGenerationError | SplitsVerificationError | pa.ArrowException):
             raise MalformedDataError(
                 f"{name} at commit {commit[:12]} cannot be read: {_first_line(error)}. Clear it from "
-                f"the datasets cache (HF_DATASETS_CACHE) and try again.",
+                f"the Hugging Face cache (hub and datasets in HF_HOME) and try again, or pin another.",
                 file=name,
             ) from error
         raise MissingDataError(
