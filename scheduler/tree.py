@@ -246,17 +246,33 @@ class StageTree:
     def _prior_ms(self, stage: Stage, n_units: int) -> int:
         """Six operations per weight and trained token, two per weight and scored token."""
         weights = 12 * self._entry.n_layers * self._entry.width**2
-        scored = isinstance(stage, EvaluateStage)
-        ops = weights * n_units * (2 * _PRIOR_TOKENS_PER_ROW if scored else 6)
+        per_unit = 6
+        if isinstance(stage, EvaluateStage):
+            per_unit = 2 * _tokens_a_row(self._tasks[stage.task])
+        ops = weights * n_units * per_unit
         rate = _PRIOR_OPS_PER_S[self.spec.budget.devices.kind]
         return _PRIOR_FIXED_MS + round(1000 * ops / rate)
 
     def _rows_scored(self, stage: EvaluateStage) -> int:
-        """Examples that an evaluation reads: half of a split that search and report share."""
+        """Examples that an evaluation reads: half of a split that search and report share.
+
+        The candidates of a ranking are read whole, for every language anew.
+        """
         task = self._tasks[stage.task]
         halved = 2 if any(task.halved(language) for language in stage.languages) else 1
-        rows = ((d.n_rows or _UNKNOWN_ROWS) // halved for d in stage.data)
-        return sum(min(n, stage.max_examples or n) for n in rows)
+        pool = {self.identity(split, language) for split in task.pool for language in split.languages}
+        rows = {data: data.n_rows or _UNKNOWN_ROWS for data in stage.data}
+        asked = (n // halved for data, n in rows.items() if data not in pool or task.search == task.pool)
+        candidates = sum(n for data, n in rows.items() if data in pool)
+        scored = sum(min(n, stage.max_examples or n) for n in asked)
+        return scored + candidates * len(stage.languages)
+
+
+def _tokens_a_row(task: TaskSpec) -> int:
+    """A guess at an example's tokens; passages fill about half of what fits."""
+    if task.family in (FamilyName.SPANS, FamilyName.RANKING):
+        return max(_PRIOR_TOKENS_PER_ROW, task.max_length // 2)
+    return _PRIOR_TOKENS_PER_ROW
 
 
 def merged(paths: Sequence[Sequence[Node]]) -> dict[str, Node]:

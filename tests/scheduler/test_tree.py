@@ -177,3 +177,26 @@ def test_data_that_is_not_there_is_listed_all_at_once_with_what_to_remove(tmp_pa
     for user in ("mnli in intermediate.tasks", "panx in target.tasks", "tatoeba/te in target.skip"):
         assert user in said
     assert said.count(str(tmp_path)) == 7
+
+
+def test_the_candidates_of_a_ranking_are_work_for_every_language():
+    changes = {
+        "data.source": "hub",
+        "model.name": "xlm-roberta-base",
+        "pretrain": None,
+        "intermediate.tasks": ["mnli"],
+        "intermediate.count": [0, 1],
+        "target.benchmark": "xtreme-r",
+        "target.tasks": ["lareqa"],
+        "target.max_examples": 30,
+    }
+
+    def units(languages):
+        spec = spec_of({**changes, "target.languages": languages})
+        nodes = tree_of(spec).nodes(recipe(Mix()), 0, Half.SEARCH)
+        (work,) = (n.work for n in nodes if isinstance(n.stage, EvaluateStage))
+        return work.n_units
+
+    n_pool = 11 * 200  # languages of the pool, rows each
+    assert units(["vi", "th"]) - units(["vi"]) == n_pool
+    assert units(["vi"]) >= n_pool + 30
