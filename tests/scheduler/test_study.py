@@ -128,6 +128,7 @@ def test_a_store_that_cannot_be_written_is_refused_with_what_goes_there(tmp_path
 def test_a_study_on_hub_data_without_a_pin_is_refused_with_the_lines_to_add(tmp_path):
     mapping, _ = read_yaml(STUDY)
     mapping["store"] = str(tmp_path)
+    mapping["target"] |= {"benchmark": "xtreme-r", "tasks": ["udpos"], "languages": ["yo", "wo"]}
     with (
         pytest.raises(MissingDataError) as refusal,
         open_study(read(mapping, "test"), ""),
@@ -135,7 +136,7 @@ def test_a_study_on_hub_data_without_a_pin_is_refused_with_the_lines_to_add(tmp_
         pass
     said = str(refusal.value)
     assert "task-count-vs-budget cannot begin" in said
-    assert "data:\n  revisions:\n    google/xtreme: <40 hex digits>" in said
+    assert "data:\n  revisions:\n    universal-dependencies/universal_dependencies: <40 hex" in said
     assert "local/ccg-pmb is on no hub" in said
     assert list(tmp_path.iterdir()) == []
 
