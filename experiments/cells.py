@@ -15,7 +15,13 @@ from trainers.tasks.spec import Split
 
 Json = dict[str, object]
 
-_SIGNS = {Why.NO_DATA: "·", Why.NOT_COUNTED: "–", Why.SKIPPED: "skip", Why.NO_FILE: "none"}
+_SIGNS = {
+    Why.NO_DATA: "·",
+    Why.NOT_COUNTED: "–",
+    Why.SKIPPED: "skip",
+    Why.NO_FILE: "none",
+    Why.NO_TASK_FILE: "lost",
+}
 _NOWHERE = {_SIGNS[Why.NO_DATA], _SIGNS[Why.NOT_COUNTED]}
 _FILES_SHOWN = 20
 _NAMES_FROM = 100  # columns of a screen that has room for the names of languages
@@ -55,7 +61,6 @@ def _cell(found: CellList, target: Target, cell: Cell) -> Json:
         "halves_of_one_split": task.halved(cell.language),
         "search": _scored(target, cell.search),
         "report": _scored(target, cell.report),
-        "files_missing_for_the_task": list(target.places),
     }
 
 
@@ -126,7 +131,7 @@ def _ranges(target: Target, counts: Sequence[Count]) -> tuple[str, str]:
     """Fewest to most examples of a cell, and the half-widths that go with them."""
     known = sorted((count for count in counts if count.n is not None), key=lambda count: count.n or 0)
     if not known:
-        return "?", "?"
+        return ("?", "?") if counts else ("", "")
     ends = (known[0], known[-1])
     widths = [target.half_width(end) for end in reversed(ends)]
     sizes = _range([short(end.n) for end in ends])

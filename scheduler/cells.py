@@ -47,6 +47,7 @@ class Why(StrEnum):
     NOT_COUNTED = "the benchmark does not count it"
     SKIPPED = "target.skip leaves it out"
     NO_FILE = "a file is not there"
+    NO_TASK_FILE = "a file that every cell of the task needs is not there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +88,10 @@ class Target:
     Attributes:
         task: what it is.
         cells: one for each language asked for.
-        places: files of training data or of a pool that are not there, so that no cell can be scored.
     """
 
     task: TaskSpec
     cells: tuple[Cell, ...]
-    places: tuple[str, ...]
 
     @property
     def scored(self) -> tuple[Cell, ...]:
@@ -201,6 +200,7 @@ def _key(need: Need) -> tuple[str, str]:
 def _target(spec: StudySpec, name: str, data: _Data) -> Target:
     task = spec.catalogue[name]
     counted = scorable_languages(spec, name)
+    lost = data.places(target_needs(spec, name))
 
     def cell(language: str) -> Cell:
         if language not in task.score_languages:
@@ -211,13 +211,14 @@ def _target(spec: StudySpec, name: str, data: _Data) -> Target:
             return Cell(language, why=Why.SKIPPED)
         if places := data.places(cell_needs(task, language)):
             return Cell(language, why=Why.NO_FILE, places=places)
+        if lost:
+            return Cell(language, why=Why.NO_TASK_FILE, places=lost)
         search = _examples(task, task.search, language, spec.target.max_examples, data)
         return Cell(
             language, search, _examples(task, task.report, language, spec.final.max_examples, data)
         )
 
-    cells = tuple(cell(language) for language in asked_languages(spec))
-    return Target(task, cells, data.places(target_needs(spec, name)))
+    return Target(task, tuple(cell(language) for language in asked_languages(spec)))
 
 
 def _examples(

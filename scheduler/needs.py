@@ -197,7 +197,7 @@ def remedy(spec: StudySpec, gaps: tuple[Gap, ...]) -> str:
 
 
 def _users(gap: Gap) -> str:
-    return ", ".join(dict.fromkeys(f"{need.user} in {need.key}" for need in gap.needs))
+    return ", ".join(dict.fromkeys(need.user for need in gap.needs))
 
 
 def unpinned_repos(spec: StudySpec) -> tuple[str, ...]:

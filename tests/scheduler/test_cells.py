@@ -101,8 +101,11 @@ def test_a_lost_pool_or_training_file_takes_the_whole_task():
     spec = nine_by_nine()
     lacking = Lacking(lambda split, language: "PAN-X.en/train" in split.place(language))
     found = cells_in(spec, lacking.identity)
-    (target,) = [target for target in found.targets if target.places]
-    assert (target.task.name, target.places) == ("panx", ("google/xtreme/PAN-X.en/train.parquet",))
+    (target,) = [target for target in found.targets if not target.scored]
+    assert target.task.name == "panx"
+    lost = [cell for cell in target.cells if cell.why is Why.NO_TASK_FILE]
+    assert {cell.language for cell in lost} == set(benchmark("xtreme").cells["panx"])
+    assert {cell.places for cell in lost} == {("google/xtreme/PAN-X.en/train.parquet",)}
     assert "panx" not in yaml.safe_load(found.paste)["target"]["tasks"]
 
 

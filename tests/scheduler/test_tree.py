@@ -174,7 +174,7 @@ def test_data_that_is_not_there_is_listed_all_at_once_with_what_to_remove(tmp_pa
         tree_from_data(spec)
     said = str(refusal.value)
     assert said.startswith("the mirror lacks 7 of the files that no-data reads. Add them: without")
-    for user in ("mnli in intermediate.tasks", "panx in target.tasks", "tatoeba/te in target.skip"):
+    for user in ("train.parquet: mnli", "PAN-X.en/train.parquet: panx", "tatoeba/te"):
         assert user in said
     assert said.count(str(tmp_path)) == 7
 
