@@ -232,8 +232,11 @@ def _legend(found: CellList) -> Iterator[str]:
     whys = [cell.why for target in found.targets for cell in target.cells]
     counts = {why: whys.count(why) for why in Why}
     said = [f"{_SIGNS[why]} {why} ({n})" for why, n in counts.items() if n]
+    unknown = any(cell.report and cell.report.n is None for t in found.targets for cell in t.cells)
+    if unknown:
+        said.append("? not known without the data")
     if said:
-        yield f"{'; '.join(said)}; ? not known without the data."
+        yield f"{'; '.join(said)}."
 
 
 def _by_training(training: Sequence[Training]) -> Table:
