@@ -186,6 +186,8 @@ class StageTree:
         self, task: TaskSpec, languages: tuple[str, ...], parent: str | None, half: Half
     ) -> Node:
         splits = task.search if half is Half.SEARCH else task.report
+        if _is_tuned(task, half):
+            splits = (*task.search, *task.report)
         scored = tuple(
             self.identity(split, language)
             for language in languages
@@ -256,16 +258,23 @@ class StageTree:
     def _rows_scored(self, stage: EvaluateStage) -> int:
         """Examples that an evaluation reads: half of a split that search and report share.
 
-        The candidates of a ranking are read whole, for every language anew.
+        The candidates of a ranking are read whole, for every language anew; what tunes a report is read
+        with it.
         """
         task = self._tasks[stage.task]
         halved = 2 if any(task.halved(language) for language in stage.languages) else 1
+        halved = 1 if _is_tuned(task, stage.half) else halved
         pool = {self.identity(split, language) for split in task.pool for language in split.languages}
         rows = {data: data.n_rows or _UNKNOWN_ROWS for data in stage.data}
         asked = (n // halved for data, n in rows.items() if data not in pool or task.search == task.pool)
         candidates = sum(n for data, n in rows.items() if data in pool)
         scored = sum(min(n, stage.max_examples or n) for n in asked)
         return scored + candidates * len(stage.languages)
+
+
+def _is_tuned(task: TaskSpec, half: Half) -> bool:
+    """Whether the examples of the search set a threshold that this half is scored with."""
+    return task.family is FamilyName.MINING and half is Half.REPORT
 
 
 def _tokens_a_row(task: TaskSpec) -> int:

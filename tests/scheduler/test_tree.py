@@ -147,6 +147,15 @@ def test_of_a_split_that_search_and_report_share_each_half_scores_half_the_rows(
         assert tree.work(stage).n_units == 100
 
 
+def test_a_mined_report_reads_the_search_s_half_too(tree):
+    model = tree.nodes(recipe(), 0, Half.SEARCH)[0].stage.model
+    data = tuple(DataIdentity(f"local/bucc2018/zh-en/{side}", "paper", 200) for side in ("s", "t"))
+    units = {
+        half: tree.work(EvaluateStage(model, None, "bucc", ("zh",), half, data)).n_units for half in Half
+    }
+    assert units == {Half.SEARCH: 200, Half.REPORT: 400}
+
+
 def test_data_that_is_not_there_is_listed_all_at_once_with_what_to_remove(tmp_path):
     (tmp_path / "hub").mkdir()
     spec = read(
