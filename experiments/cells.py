@@ -1,4 +1,4 @@
-"""The cells of a study on a screen, and as plain JSON."""
+"""The cells of a study on a screen."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.wording import language_name
-from scheduler.cells import Cell, CellList, Count, Target, Training, Why
+from scheduler.cells import CellList, Count, Target, Training, Why
 from trainers.tasks.hub import on_no_hub
 from trainers.tasks.spec import Split
-
-Json = dict[str, object]
 
 _SIGNS = {
     Why.NO_DATA: "·",
@@ -26,58 +24,6 @@ _NOWHERE = {_SIGNS[Why.NO_DATA], _SIGNS[Why.NOT_COUNTED]}
 _FILES_SHOWN = 20
 _NAMES_FROM = 100  # columns of a screen that has room for the names of languages
 _GAP = 2
-
-
-def to_json(found: CellList) -> Json:
-    """All that was found; ``missing`` has every language asked for that is no cell, with the reason."""
-    spec = found.spec
-    return {
-        "study": spec.name,
-        "benchmark": spec.target.benchmark,
-        "source": spec.data.source,
-        "languages": list(found.languages),
-        "low_resource": [code for code in found.languages if code in found.low_resource],
-        "cells": [_cell(found, target, cell) for target in found.targets for cell in target.scored],
-        "missing": [
-            {"task": target.task.name, "language": cell.language, "why": cell.why, "files": cell.places}
-            for target in found.targets
-            for cell in target.cells
-            if cell.why is not None
-        ],
-        "training": [_training(one) for one in found.training],
-        "unpinned": {repo: list(tasks) for repo, tasks in found.unpinned.items()},
-        "without_what_is_missing": found.paste,
-    }
-
-
-def _cell(found: CellList, target: Target, cell: Cell) -> Json:
-    task = target.task
-    return {
-        "task": task.name,
-        "language": cell.language,
-        "metric": str(task.metric),
-        "group": task.group,
-        "low_resource": cell.language in found.low_resource,
-        "halves_of_one_split": task.halved(cell.language),
-        "search": _scored(target, cell.search),
-        "report": _scored(target, cell.report),
-    }
-
-
-def _scored(target: Target, count: Count | None) -> Json | None:
-    if count is None:
-        return None
-    return {"examples": count.n, "exact": count.exact, "half_width": target.half_width(count)}
-
-
-def _training(one: Training) -> Json:
-    return {
-        "task": one.task.name,
-        "role": one.role,
-        "languages": list(one.languages),
-        "rows": one.rows.n,
-        "files_missing": list(one.places),
-    }
 
 
 def show(found: CellList, console: Console) -> None:
@@ -163,12 +109,18 @@ def short(n: int | None) -> str:
 def _halves(targets: Iterable[Target]) -> Iterator[str]:
     """Which splits the two parts of a cell come from."""
     one, two = [], []
-    for task in (target.task for target in targets if target.scored):
-        search, report = _splits(task.search), _splits(task.report)
-        if any(split in task.report for split in task.search):
-            one.append(f"{task.name} ({search})")
-        else:
-            two.append(f"{task.name} ({search}; {report})")
+    for target in targets:
+        task = target.task
+        halved = [cell.language for cell in target.scored if task.halved(cell.language)]
+        apart = [cell.language for cell in target.scored if not task.halved(cell.language)]
+        if halved:
+            where = f" in {', '.join(halved)}" if apart else ""
+            one.append(f"{task.name}{where} ({_splits(task.search, halved)})")
+        if apart:
+            where = f" in {', '.join(apart)}" if halved else ""
+            two.append(
+                f"{task.name}{where} ({_splits(task.search, apart)}; {_splits(task.report, apart)})"
+            )
     if one:
         names = ", ".join(one)
         yield f"Search and report have about half of one split each, by the hash of ids: {names}."
@@ -176,8 +128,10 @@ def _halves(targets: Iterable[Target]) -> Iterator[str]:
         yield f"Search and report have a split each: {', '.join(two)}."
 
 
-def _splits(splits: Iterable[Split]) -> str:
-    return ", ".join(dict.fromkeys(split.name for split in splits))
+def _splits(splits: Iterable[Split], languages: Sequence[str]) -> str:
+    """Names of those that have one of ``languages``."""
+    having = (split.name for split in splits if not set(languages).isdisjoint(split.languages))
+    return ", ".join(dict.fromkeys(having))
 
 
 def _by_language(found: CellList, width: int) -> Iterator[Table]:

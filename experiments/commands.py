@@ -88,7 +88,8 @@ def plan(spec_file: str, console: Console, *, as_json: bool) -> None:
 
 def cells(spec_file: str, console: Console, *, as_json: bool) -> None:
     """Print the cells of a spec, their sizes, and what data is missing."""
-    from experiments.cells import show, to_json
+    from experiments.cells import show
+    from experiments.cells_json import to_json
     from scheduler.cells import cells_in
     from scheduler.spec import load
     from trainers.tasks import open_source

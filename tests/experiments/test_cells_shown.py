@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from experiments.cells import short, show, to_json
+from experiments.cells import short, show
+from experiments.cells_json import to_json
 from experiments.cli import main
 from scheduler.cells import cells_in
 from scheduler.spec import load
