@@ -21,6 +21,7 @@ from trainers.models import MODELS
 from trainers.stage import EvaluateStage, Half, ModelRef
 from trainers.tasks import open_source
 from trainers.tasks.catalog import TASKS
+from trainers.tasks.examples import DOCUMENT, QUERY
 from trainers.tasks.spec import FamilyName
 from trainers.tasks.toy.catalog import TOY_TASKS
 from trainers.tasks.toy.source import ToySource
@@ -52,6 +53,24 @@ CELLS = {
     FamilyName.RETRIEVAL: {
         "query": ["the cat", "Bob runs " * 20, "Oslo"],
         "document": ["the cat", "Bob runs " * 20, "Oslo"],
+    },
+    FamilyName.RANKING: {
+        "id": ["x-0", "x-1", "x-2", "en/0", "tr/0", "en/1"],
+        "text": ["who sleeps", "a dog runs " * 20, "Bob", "the cat sleeps", "red", "Ann sings"],
+        "context": ["", "", "", "the cat sleeps where the dog is", "", "Ann sings " * 20],
+        "side": [QUERY, QUERY, QUERY, DOCUMENT, DOCUMENT, DOCUMENT],
+        "keys": [["a"], ["b"], ["c"], ["a"], ["b", "a"], ["c"]],
+        "part": [1] * 6,
+        "scored": [True, True, True, False, False, False],
+    },
+    FamilyName.MINING: {
+        "id": ["x-0", "x-1", "x-2", "en-0", "en-1", "en-2"],
+        "text": ["who sleeps", "a dog runs " * 20, "Bob", "who sleeps", "a dog runs " * 20, "Bob"],
+        "context": [""] * 6,
+        "side": [QUERY, QUERY, QUERY, DOCUMENT, DOCUMENT, DOCUMENT],
+        "keys": [["a"], ["b"], [], ["a"], ["b"], []],
+        "part": [1, 2, 2, 1, 2, 2],
+        "scored": [True, True, True, False, False, False],
     },
     FamilyName.MASKED: {"text": ["the cat sleeps", "a dog runs " * 20, "Bob"]},
 }
