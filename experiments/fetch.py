@@ -70,8 +70,7 @@ def _fetch(files: tuple[File, ...], model: Model | None, root: Path, console: Co
         f"{len(written)} files fetched, {len(entries) - len(written)} were there and are whole."
     )
     console.print(
-        f"The spec reads them with data: {{source: mirror, path: {root}}} and without "
-        f"data.revisions and model.revision.",
+        f"The spec reads them with data: {{source: mirror, path: {root}}}, without revisions.",
         markup=False,
         highlight=False,
         soft_wrap=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,14 +46,15 @@ SPEC = {
     "final": {"finalists": 1, "max_seeds": 1, "max_examples": 10},
     "tracking": {"mlflow": None},
 }
-DATA = (
-    "google/xtreme/PAN-X.en/train",
-    "google/xtreme/PAN-X.sw/validation",
-    "google/xtreme/PAN-X.ur/validation",
-    "google/xtreme/XNLI/validation",
-    "nyu-mll/glue/mnli/train",
-    "nyu-mll/glue/qqp/train",
-)
+PARQUET = [
+    "hub/google/xtreme/PAN-X.en/train.parquet",
+    "hub/google/xtreme/PAN-X.sw/validation.parquet",
+    "hub/google/xtreme/PAN-X.ur/validation.parquet",
+    "hub/google/xtreme/XNLI/validation.parquet",
+    "hub/nyu-mll/glue/mnli/train.parquet",
+    "hub/nyu-mll/glue/qqp/train.parquet",
+]
+QQP = PARQUET[-1]
 
 
 def write_spec(folder: Path, **changes: object) -> Path:
@@ -81,6 +83,15 @@ def add_model(hub, folder: Path) -> None:
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     others = {"pytorch_model.bin": b"not for us", "onnx/model.safetensors": b"nor this"}
     hub.add("models", "FacebookAI/xlm-roberta-base", MODEL, {**files, **others})
+
+
+def files(root: Path) -> list[str]:
+    """Every file below ``root``."""
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+def copy_of(mirror: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(mirror, folder / "mirror"))
 
 
 def environment(hub, cache: Path, **more: str) -> dict[str, str]:
