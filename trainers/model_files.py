@@ -30,7 +30,7 @@ def files_of(folder: Path) -> tuple[Path, ...]:
     tokenizer = _like(folder, _TOKENIZER)
     weights = next((found for kind in _WEIGHTS if (found := _like(folder, kind))), ())
     config = _like(folder, (CONFIG,))
-    parts = {"a tokenizer": tokenizer, "weights": weights, CONFIG: config}
+    parts = {"tokenizer": tokenizer, "weights": weights, CONFIG: config}
     if lacking := [part for part, found in parts.items() if not found]:
         there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
         raise ModelError(
