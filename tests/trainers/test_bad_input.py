@@ -160,6 +160,13 @@ def test_ids_that_occur_again_are_told_apart(shape, tmp_path):
     assert read["id"][:] == ["one", "one#2", "one#3"]
 
 
+def test_a_row_without_an_id_is_refused_where_others_have_one(tmp_path):
+    task = task_of(FamilyName.MASKED, {"id": "id?", "text": "text"})
+    rows = [{"id": "one", "text": "a"}, {"text": "b"}, {"text": "c"}]
+    with pytest.raises(MalformedDataError, match=r"2 of 3 rows, first row 1 .*'id': is empty"):
+        examples(task, split_of(tmp_path, rows), "sw", FileSource())
+
+
 @every_family
 def test_null_in_any_column_is_counted_and_refused(shape, tmp_path):
     for name in ROWS[shape]("a"):

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, Sequence, Value
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainers.errors import EmptySplitError, MalformedDataError, MissingDataError, UnknownLanguageError
@@ -110,6 +110,21 @@ def test_ids_that_occur_twice_are_told_apart():
     assert read("squad_v1", columns)["id"][:] == ["x", "x#2"]
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.sampled_from(["x", "x#2", "x#3", "y", "x#2#2"]), min_size=1, max_size=9))
+def test_ids_are_told_apart_whatever_they_look_like_and_the_first_keeps_its_own(ids):
+    count = len(ids)
+    columns = {
+        "id": ids,
+        "context": ["c"] * count,
+        "question": ["q"] * count,
+        "answers": [{"text": ["c"], "answer_start": [0]}] * count,
+    }
+    unique = read("squad_v1", columns)["id"][:]
+    assert len(set(unique)) == count
+    assert all(unique[ids.index(name)] == name for name in ids)
+
+
 @pytest.mark.parametrize(
     ("task", "columns", "says"),
     [
@@ -200,6 +215,24 @@ def test_search_and_report_share_no_example_and_leave_none_out():
     assert not set(search) & set(report)
     assert len(search) + len(report) == 400
     assert min(len(search), len(report)) > 140
+
+
+def test_rows_of_one_id_fall_into_one_half():
+    names = [f"q{number}" for number in range(40)] * 3
+    rows = Rows(
+        {
+            "id": names,
+            "context": ["c"] * 120,
+            "question": ["q"] * 120,
+            "answers": [{"text": ["c"], "answer_start": [0]}] * 120,
+        }
+    )
+    halves = [
+        {name.partition("#")[0] for name in cell_examples(TASKS["xquad"], "ar", half, rows)["id"][:]}
+        for half in Half
+    ]
+    assert not halves[0] & halves[1]
+    assert len(halves[0] | halves[1]) == 40
 
 
 def test_splits_of_their_own_are_scored_whole():

@@ -24,7 +24,7 @@ from trainers.stage import Half
 from trainers.tasks.columns import Reader
 from trainers.tasks.examples import CANONICAL
 from trainers.tasks.files import located
-from trainers.tasks.halves import first_rows, half_of
+from trainers.tasks.halves import first_rows, halves_of
 from trainers.tasks.layouts import read
 from trainers.tasks.pools import mining_cell, ranking_cell
 from trainers.tasks.rules import teachable
@@ -177,7 +177,7 @@ def cell_examples(
 def _chosen(dataset: Dataset, half: Half | None, max_examples: int | None) -> Dataset:
     """The examples of a half, or all, and of those at most so many."""
     ids: list[str] = dataset["id"][:]
-    keep = [row for row, name in enumerate(ids) if half in (None, half_of(name))]
+    keep = [row for row, own in enumerate(halves_of(ids)) if half in (None, own)]
     keep = first_rows(keep, ids, max_examples)
     return dataset if len(keep) == len(ids) else dataset.select(keep)
 
@@ -205,9 +205,13 @@ def _unique(ids: list[str]) -> list[str]:
     """Ids with the second and later occurrence of one marked ``#2``, ``#3``."""
     if len(set(ids)) == len(ids):
         return ids
-    seen: Counter[str] = Counter()
-    unique = []
+    taken, seen, unique = set(ids), Counter[str](), list[str]()
     for name in ids:
         seen[name] += 1
-        unique.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+        own = name
+        if seen[name] > 1:
+            while (own := f"{name}#{seen[name]}") in taken:
+                seen[name] += 1
+            taken.add(own)
+        unique.append(own)
     return unique

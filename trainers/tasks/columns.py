@@ -67,6 +67,8 @@ class Reader:
         """The data's own ids, or the split and the row."""
         own = self.raw("id") if "id" in self.task.columns else None
         if own is not None:
+            self._null("id", own, "an id in every row")
+            self.refuse()
             return [str(value) for value in own.to_pylist()]
         return [f"{split}-{self._number(row)}" for row in range(self.rows.num_rows)]
 

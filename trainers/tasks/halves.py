@@ -13,6 +13,13 @@ def half_of(example_id: str) -> Half:
     return Half.SEARCH if digest("half", example_id)[0] % 2 == 0 else Half.REPORT
 
 
+def halves_of(ids: Sequence[str]) -> list[Half]:
+    """The half of each example; one whose id occurs again (``x#2``) goes with the first (``x``)."""
+    known = set(ids)
+    stems = (name.rpartition("#")[0] for name in ids)
+    return [half_of(stem if stem in known else name) for stem, name in zip(stems, ids, strict=True)]
+
+
 def first_rows(rows: Sequence[int], ids: Sequence[str], most: int | None) -> list[int]:
     """At most so many of the rows, the first by the hash of their id, in their order; None for all."""
     if most is None or len(rows) <= most:
