@@ -20,6 +20,7 @@ from budgets.journal import Journal, MemoryJournal, SqlJournal
 from budgets.ledger import Closed, Opened
 from scheduler.allocation import closing
 from scheduler.climb import Climb
+from scheduler.copies import check_apart
 from scheduler.engine import Engine
 from scheduler.errors import CapTooSmallError, SpecChangedError, StudyError
 from scheduler.facts import STUDY_FACTS, StudyBegun
@@ -65,6 +66,7 @@ def tree_of(spec: StudySpec) -> StageTree:
     mirror = mirror_path(spec.data.path) if spec.data.source == "mirror" else None
     tree = StageTree(spec, source, model, revision_of(model, mirror))
     check_there(spec, tree.identity)
+    check_apart(spec)
     return tree
 
 

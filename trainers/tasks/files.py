@@ -104,6 +104,16 @@ class FileSource:
         return Dataset(table, fingerprint=_revision(data, language)[:16])
 
 
+def digests(split: Split, language: str) -> dict[str, str]:
+    """The digest of each file of a split of the user's own, by path.
+
+    Raises:
+        MissingDataError, MalformedDataError: as ``FileSource.identity``.
+    """
+    data = _own(split, language)
+    return {str(file): _known(data, file)[0] for file in _existing(data, language)}
+
+
 def located(split: Split, language: str, row: int) -> str:
     """Where a row of a split of the user's own stands, for instance ``row 3 of /data/b.tsv``."""
     data = _own(split, language)

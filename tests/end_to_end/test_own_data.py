@@ -167,6 +167,30 @@ def test_a_file_in_another_encoding_is_a_refusal_before_anything_is_paid(here):
         run(mapping, here)
 
 
+@pytest.mark.parametrize(
+    ("task", "part", "of", "says"),
+    [
+        (
+            0,
+            "report",
+            "data/sd_mazhar-dev.conllu",
+            r"copy\.conllu \(report\) is a copy of .*-dev.*\(search\)",
+        ),
+        (1, "search", "data/en-2.tsv", r"copy\.tsv \(search\) is a copy of .*en-2\.tsv \(train\)"),
+    ],
+)
+def test_a_copy_of_a_file_under_another_name_is_refused(here, task, part, of, says):
+    mapping = example_spec(here)
+    own = yaml.safe_load(yaml.safe_dump(EXAMPLE["custom_tasks"]))
+    copy = Path("data/copy").with_suffix(Path(of).suffix)
+    copy.write_bytes((here / of).read_bytes())
+    own[task]["files"]["train"].setdefault("sd", own[task]["files"]["train"]["en"])
+    own[task]["files"][part]["sd"] = str(copy)
+    mapping["custom_tasks"] = own
+    with pytest.raises(MalformedDataError, match=says):
+        tree_of(read(mapping, "test"))
+
+
 @pytest.mark.parametrize("number", range(len(blocks("yaml"))))
 def test_every_spec_in_the_documentation_is_sound(number):
     mapping, _ = read_yaml(ROOT / "experiments/studies/task-count-vs-budget.yaml")
