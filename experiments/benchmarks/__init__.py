@@ -1,0 +1,1 @@
+"""Benchmarks: commands that measure, and are never timed tests."""
