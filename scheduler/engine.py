@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from budgets.account import Account
-from budgets.amount import DeviceTime
+from budgets.amount import ZERO, DeviceTime
 from budgets.bill import Bill, Purpose
 from budgets.clock import since_s
 from budgets.errors import InsufficientBudgetError
@@ -74,6 +74,7 @@ class Engine:
         *,
         moment: Callable[[], str] = str,
         grid: MixSpace | None = None,
+        forecast: Forecast | None = None,
     ) -> None:
         """Open the study on its books.
 
@@ -85,6 +86,7 @@ class Engine:
             slots: leases at most at once.
             moment: stamps a grant, ``budgets.clock.moment``; nothing where time is not real.
             grid: the space of which every mix is run, for a study that searches nothing.
+            forecast: what earlier runs taught; nothing by default. It goes on learning here.
         """
         self._tree = tree
         self._spec = tree.spec
@@ -94,7 +96,7 @@ class Engine:
         self._slots = slots
         self._moment = moment
         self.state = StudyState()
-        self._climb = Climb(tree, self.state, Forecast())
+        self._climb = Climb(tree, self.state, forecast or Forecast())
         self._purse = Purse(self._spec, account, self.state, self._climb)
         self._agenda: Agenda = (
             SearchAgenda(
@@ -108,6 +110,7 @@ class Engine:
             if grid is None
             else GridAgenda(tree, grid, self.state, self._purse)
         )
+        self._measured = ZERO
         self._news: list[object] = []
         for fact in account.facts():
             self._take(fact)
@@ -252,12 +255,20 @@ class Engine:
         match fact:
             case StageEnded(_, measurement):
                 self._climb.learn(measurement)
+                self._measured += measurement.cost.total
             case TrialMoved():
-                self._tell_sampler(self.state.trials[fact.trial])
+                self._tell_sampler(self.state.trials[fact.trial], finished=fact.score is not None)
 
-    def _tell_sampler(self, trial: Trial) -> None:
-        """Full-fidelity values only; a trial that ended without them teaches nothing false."""
-        if not trial.over or trial.role is Role.FINAL:
+    def _tell_sampler(self, trial: Trial, *, finished: bool) -> None:
+        """Every finished rung is observed; told are full-fidelity values, or that there are none.
+
+        What report cells gave stays out of the search.
+        """
+        if trial.role is Role.FINAL:
+            return
+        if finished:
+            self._sampler.observe(self._climb.observation(trial, self._measured))
+        if not trial.over:
             return
         if trial.recipe.mix.count < self._spec.intermediate.count[0]:
             return  # the control of a study whose space begins above k = 0

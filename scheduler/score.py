@@ -10,8 +10,9 @@ is the mean of the two averages over languages, which XTREME publishes.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from trainers.stage import CellScore
@@ -41,6 +42,24 @@ def score(cells: Iterable[CellScore], *, retrieval: bool = True) -> float:
     if not counted:
         raise ValueError("a score needs at least one cell")
     return fmean(task_scores(counted).values())
+
+
+def sampling_error(cells: Sequence[CellScore]) -> float:
+    """Standard deviation of :func:`score` that the number of scored examples implies, in points.
+
+        var = sum over cells of p (100 - p) / n / (cells of the task)^2 / (tasks)^2
+
+    as if each example were right or wrong, and cells had nothing in common; at least half an example is
+    taken to be wrong, and half right.
+    """
+    n_cells = Counter(cell.task for cell in cells)
+    variances = (
+        p * (100 - p) / n / (n_cells[cell.task] * len(n_cells)) ** 2
+        for cell in cells
+        for n in (max(1, cell.n_examples),)
+        for p in (min(max(cell.value, 50 / n), 100 - 50 / n),)
+    )
+    return math.sqrt(sum(variances))
 
 
 def group_means(cells: Iterable[CellScore], groups: Mapping[str, str]) -> dict[str, float]:

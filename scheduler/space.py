@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Protocol
 
 from scheduler.axis import Axis, AxisName
 from scheduler.mix import Mix
+from scheduler.observation import Observation
 
 _SMALL_SPACE = 20_000  # mixes that are listed rather than drawn at random
 _DRAWS = 1_000  # before a large space counts as exhausted
@@ -177,6 +178,46 @@ def _valued(tasks: tuple[str, ...], values: Mapping[AxisName, float]) -> Mix:
     )
 
 
+class Range(Protocol):
+    """A coordinate that is a number."""
+
+    @property
+    def name(self) -> str:
+        """Of the coordinate, unique in its space."""
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Lowest and highest coordinate."""
+
+
+class Space(Protocol):
+    """What can be tried, as a sampler sees it; :class:`MixSpace` is one, a list of mixes another."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What the bits of a point stand for."""
+
+    @property
+    def axes(self) -> Sequence[Range]:
+        """What the numbers of a point stand for."""
+
+    @property
+    def n_mixes(self) -> int:
+        """Mixes in the space."""
+
+    def encode(self, mix: Mix) -> Point:
+        """The coordinates of ``mix``."""
+
+    def decode(self, point: Point) -> Mix:
+        """The mix at ``point``, which may be any."""
+
+    def draw(self, rng: random.Random) -> Mix:
+        """A random mix."""
+
+    def all_mixes(self) -> tuple[Mix, ...]:
+        """Every mix; meant for small spaces."""
+
+
 class Sampler(Protocol):
     """Proposes mixes and learns what they were worth."""
 
@@ -196,6 +237,9 @@ class Sampler(Protocol):
     def tell(self, mix: Mix, values: tuple[float, ...] | None) -> None:
         """Learn the objectives of ``mix`` at full fidelity; None teaches nothing."""
 
+    def observe(self, observation: Observation) -> None:
+        """Learn what a finished rung was worth, which is less than full fidelity but for the last."""
+
 
 class RandomSampler:
     """Uniform in the number of tasks, deaf to results: the baseline, and how others begin."""
@@ -204,7 +248,7 @@ class RandomSampler:
         "random: k uniform, subset uniform, log-uniform cap, uniform temperature and text share"
     )
 
-    def __init__(self, space: MixSpace, seed: int) -> None:
+    def __init__(self, space: Space, seed: int) -> None:
         self._space = space
         self._seed = seed
 
@@ -223,14 +267,17 @@ class RandomSampler:
     def tell(self, mix: Mix, values: tuple[float, ...] | None) -> None:
         """Learn nothing."""
 
+    def observe(self, observation: Observation) -> None:
+        """Learn nothing."""
 
-def coordinates(space: MixSpace, values: Mapping[str, object]) -> Point:
+
+def coordinates(space: Space, values: Mapping[str, object]) -> Point:
     """The point that named coordinates describe (see :func:`named`)."""
     bits = tuple(bool(values[f"task/{task}"]) for task in space.tasks)
     return Point(bits, tuple(_number(axis.name, values[axis.name]) for axis in space.axes))
 
 
-def named(space: MixSpace, point: Point) -> dict[str, bool | float]:
+def named(space: Space, point: Point) -> dict[str, bool | float]:
     """Coordinates by name, as a study of another library stores them."""
     bits = {f"task/{task}": bit for task, bit in zip(space.tasks, point.bits, strict=True)}
     names = [axis.name for axis in space.axes]

@@ -167,14 +167,17 @@ class SearchSpec(SpecModel):
     """Who proposes mixes and who decides which go on.
 
     Attributes:
-        sampler: Optuna's, or plain random.
+        sampler: Optuna's, plain random, or ``structured``, which fits a surrogate of mixes.
+        acquisition: what ``structured`` asks for most of: expected improvement per hour, or ``plain``
+            improvement whatever its price.
         policy: which trial climbs to the next rung; ``grid`` runs every mix at every rung with every
             seed, in place of a search.
         eta: one trial in ``eta`` is promoted, under ``halving``.
         max_trials: proposals at most; None leaves it to the budget.
     """
 
-    sampler: Literal["tpe", "nsga2", "gp", "random"] = "tpe"
+    sampler: Literal["tpe", "nsga2", "gp", "random", "structured"] = "tpe"
+    acquisition: Literal["per-hour", "plain"] = "per-hour"
     policy: Literal["halving", "random", "uniform", "grid"] = "halving"
     eta: Annotated[Whole, Field(ge=2)] = 3
     max_trials: Positive | None = None

@@ -22,7 +22,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from scheduler.mix import Mix
-from scheduler.space import MixSpace, RandomSampler, coordinates, named
+from scheduler.observation import Observation
+from scheduler.space import RandomSampler, Space, coordinates, named
 
 SamplerName = Literal["tpe", "nsga2", "gp", "random"]
 
@@ -42,7 +43,7 @@ class OptunaSampler:
     """
 
     def __init__(
-        self, space: MixSpace, directions: Sequence[Literal["max", "min"]], name: SamplerName, seed: int
+        self, space: Space, directions: Sequence[Literal["max", "min"]], name: SamplerName, seed: int
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
@@ -94,13 +95,16 @@ class OptunaSampler:
             )
         )
 
+    def observe(self, observation: Observation) -> None:
+        """Learn nothing: a low-fidelity value told as complete makes every later proposal worse."""
+
     @property
     def n_told(self) -> int:
         """Mixes that the next proposal learns from."""
         return len(self._told)
 
 
-def _distributions(space: MixSpace) -> dict[str, BaseDistribution]:
+def _distributions(space: Space) -> dict[str, BaseDistribution]:
     """The fixed coordinates of every mix; log-cap is the logarithm, so not ``log=True``."""
     return {
         **{f"task/{task}": CategoricalDistribution((False, True)) for task in space.tasks},

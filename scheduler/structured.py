@@ -1,0 +1,133 @@
+"""The sampler that knows the structure of mixes: it tries what is expected to gain most per hour.
+
+Every finished rung teaches the surrogate (``scheduler/surrogate.py``); of the candidates
+(``scheduler/candidates.py``) the one with the largest worth (``scheduler/acquisition.py``) is proposed.
+Mixes that are tried but not scored yet are believed to score what is expected, so that concurrent
+workers get different ones. The first few proposals are random, unless a prior stands in for them.
+
+A proposal depends on the seed, on what was observed and told, on ``n_seen`` and ``tried``, and is the
+same after a restart.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+import numpy as np
+import sklearn
+
+from scheduler.acquisition import cooling, expected_improvement, hypervolume_improvement
+from scheduler.candidates import candidates
+from scheduler.features import Floats
+from scheduler.mix import Mix
+from scheduler.mix_cost import MixCost
+from scheduler.observation import Observation
+from scheduler.space import RandomSampler, Space
+from scheduler.surrogate import Gain, Prediction, Surrogate
+
+AcquisitionName = Literal["per-hour", "plain"]
+
+_N_STARTUP = 6  # rungs of mixes that are finished before the surrogate proposes
+_N_BEST = 3  # mixes whose neighbours are looked at
+
+
+class StructuredSampler:
+    """Proposes by a surrogate of mixes.
+
+    Attributes:
+        description: what proposed, with its settings and versions.
+        surrogate: what it has learned.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        rungs: Sequence[int],
+        seed: int,
+        *,
+        acquisition: AcquisitionName = "per-hour",
+        hours: bool = False,
+        search_ms: int = 0,
+        gains: Sequence[Gain] = (),
+    ) -> None:
+        """A sampler that has seen nothing.
+
+        Args:
+            space: of the mixes.
+            rungs: tokens of the intermediate stages.
+            seed: of the draws.
+            acquisition: ``plain`` asks for the largest expected improvement, whatever its price.
+            hours: whether device time is an objective beside the score.
+            search_ms: the search's part of the cap, for cooling.
+            gains: what is known of the space beforehand.
+        """
+        self._space = space
+        self._seed = seed
+        self._acquisition = acquisition
+        self._hours = hours
+        self._search_ms = search_ms
+        self._random = RandomSampler(space, seed)
+        self.surrogate = Surrogate(space, rungs, gains)
+        self._n_startup = 0 if gains else _N_STARTUP
+        self._ended: set[Mix] = set()
+        self.description = (
+            f"structured: BayesianRidge of scikit-learn {sklearn.__version__} on tasks, pairs and log "
+            f"tokens, acquisition {acquisition}, {len(gains)} gains known beforehand; first "
+            f"{self._n_startup} rungs: {RandomSampler.description}"
+        )
+
+    def propose(self, n_seen: int, tried: Collection[Mix]) -> Mix | None:
+        """A mix that is not among ``tried``, None when none is left."""
+        seen = self.surrogate.seen
+        if not seen or sum(one.mix.count > 0 for one in seen) < self._n_startup:
+            return self._random.propose(n_seen, tried)
+        mixes, worth, upper = self._judged(n_seen, tried)
+        for i in np.lexsort((-upper, -worth)).tolist():  # of equal worth, what may score highest
+            mix: Mix = mixes[i]
+            if mix not in tried:
+                return mix
+        return self._random.propose(n_seen, tried)
+
+    def _judged(self, n_seen: int, tried: Collection[Mix]) -> tuple[Sequence[Mix], Floats, Floats]:
+        """The candidates, what each is worth, and how high each may score."""
+        features = self.surrogate.features
+        known = tuple(dict.fromkeys(one.mix for one in self.surrogate.seen))
+        waiting = tuple(sorted(set(tried) - {*known, *self._ended}))
+        there = features.at_top((*known, *waiting))
+        fit = self.surrogate.fit()
+        scores = fit.predict(there).mean
+        best = [known[i] for i in np.argsort(-scores[: len(known)], kind="stable")[:_N_BEST]]
+        mixes = candidates(self._space, best, random.Random(f"{self._seed}/{n_seen}"))
+        rows = features.at_top(mixes)
+        prediction = fit.believing(there[len(known) :]).predict(rows)
+        worth = self._worth(prediction, rows, scores, there)
+        return mixes, worth, prediction.mean + prediction.sd
+
+    def _worth(self, prediction: Prediction, rows: Floats, scores: Floats, there: Floats) -> Floats:
+        """What candidates are worth beside mixes that are ``there`` and expected to score ``scores``."""
+        if self._acquisition == "plain":
+            return expected_improvement(prediction, float(np.max(scores)))
+        surrogate = self.surrogate
+        cost = MixCost(surrogate.features, surrogate.seen, surrogate.rows)
+        hours = cost.hours(rows)
+        if self._hours:
+            front = list(zip(scores.tolist(), cost.hours(there).tolist(), strict=True))
+            gained = hypervolume_improvement(prediction, hours, front)
+        else:
+            gained = expected_improvement(prediction, float(np.max(scores)))
+        worth: Floats = gained / hours ** self._exponent()
+        return worth
+
+    def _exponent(self) -> float:
+        return cooling(self.surrogate.seen[-1].spent_ms, self._search_ms)
+
+    def tell(self, mix: Mix, values: tuple[float, ...] | None) -> None:
+        """Note that ``mix`` will be observed no more; its scores came rung by rung."""
+        del values
+        self._ended.add(mix)
+
+    def observe(self, observation: Observation) -> None:
+        """Learn what a finished rung was worth."""
+        self.surrogate.learn(observation)
