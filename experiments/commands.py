@@ -82,8 +82,13 @@ def plan(spec_file: str, console: Console, *, as_json: bool) -> None:
     from scheduler.progress import plan_view
     from scheduler.spec import load
 
-    found = plan_study(load(spec_file)[0])
-    _print_json(found.to_json()) if as_json else console.print(plan_view(found))
+    spec, _ = load(spec_file)
+    found = plan_study(spec)
+    if as_json:
+        _print_json(found.to_json())
+        return
+    console.print(plan_view(found))
+    _print_prior(spec, console)
 
 
 def cells(spec_file: str, console: Console, *, as_json: bool) -> None:
@@ -110,6 +115,7 @@ def run(
     from scheduler.spec import load
 
     spec, text = load(spec_file, store)
+    _print_prior(spec, console)
     recorded = None if table is None else tables.opened(Path(table).expanduser(), console)
     with Progress(console) as progress:
         run_study(spec, text, driver, progress, Interrupt(console.print), table=recorded)
@@ -168,6 +174,15 @@ def doctor(store: str, console: Console, *, as_json: bool) -> None:
 
     found = examine(Path(store).expanduser())
     _print_json(found.to_json()) if as_json else show(found, console)
+
+
+def _print_prior(spec: StudySpec, console: Console) -> None:
+    """Say what is known beforehand and what of it is left out, where the spec names a prior."""
+    if spec.search.prior is not None:
+        from scheduler.prior import prior_of
+
+        for line in prior_of(spec).notes:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def schema() -> None:

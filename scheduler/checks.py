@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from budgets.errors import SpecError
 from scheduler.asked import asked_languages, known_languages, scorable_languages
 from scheduler.checks_mixing import mixing_problems
 from scheduler.places import POSTGRESQL
@@ -34,6 +35,7 @@ def problems_of(spec: StudySpec) -> list[str]:
         *_model(spec),
         *_data(spec),
         *_places(spec),
+        *_search(spec),
     ]
 
 
@@ -189,6 +191,21 @@ def _data(spec: StudySpec) -> Iterator[str]:
     for repo in spec.data.revisions:
         if repo not in known:
             yield f"data.revisions.{repo}: no task reads this data set. {nearest(repo, known)}"
+
+
+def _search(spec: StudySpec) -> Iterator[str]:
+    search = spec.search
+    if search.sampler != "structured":
+        given = {"acquisition": search.acquisition != "per-hour", "prior": search.prior is not None}
+        for key in (key for key, is_given in given.items() if is_given):
+            yield f"search.{key}: only the sampler 'structured' has one, not {search.sampler!r}"
+    elif search.prior is not None:
+        from scheduler.prior import prior_of
+
+        try:
+            prior_of(spec)
+        except SpecError as error:
+            yield from (f"search.prior: {search.prior}: {problem}" for problem in error.problems)
 
 
 def _places(spec: StudySpec) -> Iterator[str]:

@@ -170,6 +170,7 @@ class SearchSpec(SpecModel):
         sampler: Optuna's, plain random, or ``structured``, which fits a surrogate of mixes.
         acquisition: what ``structured`` asks for most of: expected improvement per hour, or ``plain``
             improvement whatever its price.
+        prior: what ``structured`` starts from: a YAML of published gains, or a past study's run folder.
         policy: which trial climbs to the next rung; ``grid`` runs every mix at every rung with every
             seed, in place of a search.
         eta: one trial in ``eta`` is promoted, under ``halving``.
@@ -178,6 +179,7 @@ class SearchSpec(SpecModel):
 
     sampler: Literal["tpe", "nsga2", "gp", "random", "structured"] = "tpe"
     acquisition: Literal["per-hour", "plain"] = "per-hour"
+    prior: str | None = None
     policy: Literal["halving", "random", "uniform", "grid"] = "halving"
     eta: Annotated[Whole, Field(ge=2)] = 3
     max_trials: Positive | None = None

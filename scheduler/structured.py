@@ -25,7 +25,7 @@ from scheduler.mix import Mix
 from scheduler.mix_cost import MixCost
 from scheduler.observation import Observation
 from scheduler.space import RandomSampler, Space
-from scheduler.surrogate import Gain, Prediction, Surrogate
+from scheduler.surrogate import SCORE, Gain, Prediction, Surrogate
 
 AcquisitionName = Literal["per-hour", "plain"]
 
@@ -70,7 +70,7 @@ class StructuredSampler:
         self._search_ms = search_ms
         self._random = RandomSampler(space, seed)
         self.surrogate = Surrogate(space, rungs, gains)
-        self._n_startup = 0 if gains else _N_STARTUP
+        self._n_startup = 0 if any(gain.of == SCORE for gain in gains) else _N_STARTUP
         self._ended: set[Mix] = set()
         self.description = (
             f"structured: BayesianRidge of scikit-learn {sklearn.__version__} on tasks, pairs and log "
@@ -80,8 +80,7 @@ class StructuredSampler:
 
     def propose(self, n_seen: int, tried: Collection[Mix]) -> Mix | None:
         """A mix that is not among ``tried``, None when none is left."""
-        seen = self.surrogate.seen
-        if not seen or sum(one.mix.count > 0 for one in seen) < self._n_startup:
+        if sum(one.mix.count > 0 for one in self.surrogate.seen) < self._n_startup:
             return self._random.propose(n_seen, tried)
         mixes, worth, upper = self._judged(n_seen, tried)
         for i in np.lexsort((-upper, -worth)).tolist():  # of equal worth, what may score highest
@@ -93,12 +92,13 @@ class StructuredSampler:
     def _judged(self, n_seen: int, tried: Collection[Mix]) -> tuple[Sequence[Mix], Floats, Floats]:
         """The candidates, what each is worth, and how high each may score."""
         features = self.surrogate.features
-        known = tuple(dict.fromkeys(one.mix for one in self.surrogate.seen))
+        known = tuple(dict.fromkeys([Mix(), *(one.mix for one in self.surrogate.seen)]))
         waiting = tuple(sorted(set(tried) - {*known, *self._ended}))
         there = features.at_top((*known, *waiting))
         fit = self.surrogate.fit()
         scores = fit.predict(there).mean
-        best = [known[i] for i in np.argsort(-scores[: len(known)], kind="stable")[:_N_BEST]]
+        ranked = [known[i] for i in np.argsort(-scores[: len(known)], kind="stable")]
+        best = [mix for mix in ranked if mix.count][:_N_BEST]
         mixes = candidates(self._space, best, random.Random(f"{self._seed}/{n_seen}"))
         rows = features.at_top(mixes)
         prediction = fit.believing(there[len(known) :]).predict(rows)
@@ -121,7 +121,8 @@ class StructuredSampler:
         return worth
 
     def _exponent(self) -> float:
-        return cooling(self.surrogate.seen[-1].spent_ms, self._search_ms)
+        seen = self.surrogate.seen
+        return cooling(seen[-1].spent_ms if seen else 0, self._search_ms)
 
     def tell(self, mix: Mix, values: tuple[float, ...] | None) -> None:
         """Note that ``mix`` will be observed no more; its scores came rung by rung."""

@@ -149,6 +149,7 @@ def space_of(spec: StudySpec) -> MixSpace:
 def sampler_of(spec: StudySpec) -> Sampler:
     """The sampler that ``search.sampler`` names, which has seen nothing."""
     if spec.search.sampler == "structured":
+        from scheduler.prior import prior_of
         from scheduler.structured import StructuredSampler
 
         return StructuredSampler(
@@ -158,6 +159,7 @@ def sampler_of(spec: StudySpec) -> Sampler:
             acquisition=spec.search.acquisition,
             hours=spec.objectives.gpu_hours is not None,
             search_ms=spec.budget.cap.scaled(1 - spec.budget.final_share).ms,
+            gains=prior_of(spec).gains,
         )
     from scheduler.adapters.optuna_sampler import OptunaSampler
 

@@ -39,11 +39,13 @@ class Gain(NamedTuple):
 
     Attributes:
         sd: how far it may lie from the gain in this study, a standard deviation in points.
+        of: the score, or a group of target tasks.
     """
 
     mix: Mix
     points: float
     sd: float
+    of: str = SCORE
 
 
 class Prediction(NamedTuple):
@@ -105,7 +107,7 @@ class Surrogate:
         Args:
             space: of the mixes.
             rungs: tokens of the intermediate stages.
-            gains: what is known beforehand, of the score; pseudo-observations at the top rung.
+            gains: what is known beforehand; pseudo-observations at the top rung.
         """
         self.features = Features(space, rungs)
         self._gains = tuple(gains)
@@ -128,7 +130,7 @@ class Surrogate:
     @property
     def rows(self) -> Floats:
         """The design matrix of what it learned from, shape (observations, features)."""
-        return np.array(self._rows)
+        return np.array(self._rows).reshape(-1, self.features.n)
 
     def fit(self, of: str = SCORE) -> Fit:
         """The regression of the score or of a target group, over all that was seen so far.
@@ -143,7 +145,7 @@ class Surrogate:
     def _fitted(self, of: str) -> Fit:
         places = [i for i, one in enumerate(self._seen) if of == SCORE or of in one.groups]
         seen = [self._seen[i] for i in places]
-        gains = self._gains if of == SCORE else ()
+        gains = [gain for gain in self._gains if gain.of == of]
         if not seen and not gains:
             names = sorted({SCORE, *(name for one in self._seen for name in one.groups)})
             raise ValueError(f"nothing was observed of {of!r}; what may be: {', '.join(names)}")

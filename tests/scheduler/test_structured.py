@@ -129,6 +129,7 @@ def test_the_price_divides_what_is_gained_and_cools():
     np.testing.assert_allclose(judged("per-hour", 10_000)[0], plain)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 5_000))
 def test_neighbours_are_mixes_of_the_space_one_step_away(seed):
     draws = random.Random(seed)
