@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -80,6 +81,14 @@ def draw(name: str, height_in: float, paint: Callable[[Figure], None]) -> str:
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None}, transparent=True)
     return _inline(out.getvalue(), name)
+
+
+def save(path: Path, height_in: float, paint: Callable[[Figure], None]) -> None:
+    """Write what ``paint`` draws, as the file's suffix says."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+        paint(figure)
+        figure.savefig(path, dpi=150)
 
 
 def _inline(svg: str, name: str) -> str:

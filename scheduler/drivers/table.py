@@ -5,9 +5,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from budgets.bill import Bill
-from scheduler.engine import Engine, Start, Stop
+from scheduler.engine import Start, Stop, Wait
 from scheduler.state import StudyState
 from trainers.stage import Measurement, Order, Outcome, stage_name
 
@@ -23,6 +24,16 @@ class Replayed:
 
     reason: str
     wall_ms: int
+
+
+class Decider(Protocol):
+    """What is asked and told: the engine, or what stands before it."""
+
+    def ask(self) -> Start | Wait | Stop:
+        """What to do next."""
+
+    def tell(self, measurement: Measurement) -> None:
+        """Learn what came of an order."""
 
 
 class RecordedTable:
@@ -52,7 +63,7 @@ class RecordedTable:
 
 
 def drive_table(
-    engine: Engine,
+    engine: Decider,
     run: Callable[[Order], Measurement],
     slots: int,
     at_most: int | None = None,

@@ -1,0 +1,261 @@
+"""The allocation benchmark: searches replayed on a made table, and the figures they add up to."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from click.testing import CliRunner
+from fakes import Bench, begun, engine_on, spec_of, tree_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from budgets.amount import DeviceTime
+from experiments.benchmarks import allocation
+from experiments.benchmarks.allocation_figures import at, hypervolume, mean, ratio
+from experiments.benchmarks.allocation_replay import Look, Method, Replay, replayed
+from experiments.benchmarks.allocation_runs import BASELINES, OURS, caps_of, measured, methods
+from experiments.benchmarks.allocation_world import World
+from scheduler.drivers.table import drive_table
+from scheduler.mix import Mix
+from scheduler.study import space_of
+from scheduler.table import Table
+from trainers.stage import Half, StageKind
+
+HOUR_MS = 3_600_000
+RANDOM = Method("random", "random", "halving")
+FULL = Method("random, full", "random", "uniform")
+SMALL = {
+    "intermediate.tasks": ["toy_text", "toy_entailment", "toy_roles"],
+    "intermediate.count": [0, 3],
+    "intermediate.mixing": {"rule": "uniform"},
+    "final.max_seeds": 2,
+    "search.eta": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Every mix of three tasks, two rungs, two seeds, recorded by formula."""
+    tree = tree_of(spec_of({**SMALL, "search.policy": "grid"}))
+    engine, _ = engine_on(begun(tree, DeviceTime.from_hours(50)), tree, 2)
+    drive_table(engine, Bench(tree, costs=(0.6, 1.4)).run, 2)
+    table = Table.of(tree, engine.state, {t.recipe for t in engine.state.trials.values()})
+    return World("made", tree.spec, table, space_of(tree.spec), tree_of)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    share=st.floats(0.01, 3.0),
+    run=st.integers(0, 5),
+    devices=st.integers(1, 12),
+    method=st.sampled_from([RANDOM, FULL, OURS]),
+)
+def test_a_replay_never_charges_more_than_its_cap_nor_pays_for_a_stage_twice(
+    world, share, run, devices, method
+):
+    cap = DeviceTime(round(world.whole_ms() * share))
+    found = replayed(world, method, cap=cap, run=run, devices=devices)
+    assert found.charged_ms <= cap.ms
+    assert found.overspent_ms == 0
+    assert found.repeated_ms == 0
+
+
+@settings(deadline=None, max_examples=20)
+@given(share=st.floats(0.05, 1.0), run=st.integers(0, 3), devices=st.integers(1, 4))
+def test_the_same_seed_gives_the_same_curve(world, share, run, devices):
+    cap = DeviceTime(round(world.whole_ms() * share))
+    one, other = (replayed(world, RANDOM, cap=cap, run=run, devices=devices) for _ in range(2))
+    assert one.looks == other.looks
+    assert one.recommended(world) == other.recommended(world)
+
+
+def test_another_run_takes_the_next_recorded_seed_and_other_draws(world):
+    cap = DeviceTime(world.whole_ms())
+    curves = [replayed(world, RANDOM, cap=cap, run=run, devices=1).looks for run in range(3)]
+    assert curves[0] != curves[2]
+    assert curves[0][0].score == world.score((Mix(), 0), world.seeds[0])
+    assert curves[1][0].score == world.score((Mix(), 0), world.seeds[1])
+    assert curves[2][0].score == world.score((Mix(), 0), world.seeds[0])
+
+
+@pytest.mark.parametrize("method", [RANDOM, FULL, OURS], ids=lambda m: m.name)
+def test_regret_is_never_negative_and_all_is_seen_when_everything_is_affordable(world, method):
+    cap = DeviceTime(3 * world.whole_ms())
+    found = replayed(world, method, cap=cap, run=0, devices=2)
+    seen = {look.choice for look in found.looks}
+    top = {choice for choice in world.choices if choice[1] == world.n_rungs - 1 or not choice[0].count}
+    assert seen == (top if method is FULL else set(world.choices))
+    steps = found.recommended(world)
+    assert all(value <= world.best + 1e-9 for _, value in steps)
+    best_seen = max(seen, key=lambda choice: world.score(choice, world.seeds[0]))
+    assert steps[-1][1] == world.value(best_seen)
+
+
+def test_regret_falls_to_nothing_where_the_search_cells_say_what_the_report_cells_say(world):
+    rows = dict(world.table.rows)
+    for place, row in world.table.rows.items():
+        if place.kind is StageKind.EVALUATE:
+            twin = replace(place, half=Half.SEARCH, seed=world.seeds[0])
+            rows[place] = replace(row, scores=world.table.rows.get(twin, row).scores)
+    exact = replace(world, table=replace(world.table, rows=rows))
+    found = replayed(exact, RANDOM, cap=DeviceTime(3 * exact.whole_ms()), run=0, devices=1)
+    assert found.recommended(exact)[-1][1] == pytest.approx(exact.best)
+
+
+def test_before_anything_was_judged_the_control_is_recommended(world):
+    found = replayed(world, RANDOM, cap=DeviceTime(1), run=0, devices=1)
+    assert found.looks == ()
+    assert found.recommended(world) == [(0, world.control)]
+
+
+def test_full_fidelity_pays_for_no_look_below_the_top(world):
+    found = replayed(world, FULL, cap=DeviceTime(3 * world.whole_ms()), run=0, devices=1)
+    assert {choice[1] for choice in (look.choice for look in found.looks) if choice[0].count} == {1}
+    seed = world.seeds[0]
+    costs = [world.cost_ms(look.choice, seed) for look in found.looks]
+    gaps = [b.charged_ms - a.charged_ms for a, b in pairwise(found.looks)]
+    assert gaps == costs[1:]
+
+
+@pytest.mark.parametrize("kind", [StageKind.TARGET, StageKind.EVALUATE])
+def test_a_stage_recorded_longer_than_its_hold_stops_at_the_deadline_and_goes_on(world, kind):
+    slow = {
+        p: replace(m, bill=m.bill.scaled(40)) if p.kind is kind else m
+        for p, m in world.table.rows.items()
+    }
+    there = replace(world, table=replace(world.table, rows=slow))
+    cap = DeviceTime(there.whole_ms())
+    found = replayed(there, RANDOM, cap=cap, run=0, devices=1)
+    assert found.looks
+    assert found.overspent_ms == 0
+    assert (found.repeated_ms > 0) is (kind is StageKind.EVALUATE)  # training goes on where it was
+
+
+def test_what_two_recipes_cost_is_what_their_stages_were_billed(world):
+    seed, mix = world.seeds[0], world.space.all_mixes()[-1]
+    text = next(text for text, known in world.by_text.items() if known == mix)
+    bills = {
+        (p.kind, p.rung): sum(
+            m.bill.total.ms
+            for q, m in world.table.rows.items()
+            if (q.mix, q.seed, q.kind, q.rung) == (text, seed, p.kind, p.rung) and q.half != "report"
+        )
+        for p in world.table.rows
+    }
+    trunk, target, judge = StageKind.INTERMEDIATE, StageKind.TARGET, StageKind.EVALUATE
+    assert world.cost_ms((mix, 1), seed) == sum(
+        bills[at] for at in [(trunk, 0), (trunk, 1), (target, 1), (judge, 1)]
+    )
+
+
+def test_a_mix_without_report_cells_is_worth_its_search_cells_and_named(world):
+    mix = world.space.all_mixes()[-1]
+    text = next(text for text, known in world.by_text.items() if known == mix)
+    rows = {
+        p: m
+        for p, m in world.table.rows.items()
+        if not (p.mix == text and p.rung and p.half == "report")
+    }
+    there = replace(world, table=replace(world.table, rows=rows))
+    scores = [world.score((mix, 1), seed) for seed in world.seeds]
+    assert there.value((mix, 1)) == pytest.approx(sum(scores) / len(scores))
+    assert there.left_out == (
+        f"{mix} at rung 1: no report cells; it is worth what its search cells say",
+    )
+
+
+# -- figures by hand ---------------------------------------------------------------------------------
+
+
+def test_the_ratio_of_two_curves_that_can_be_read_off():
+    ours = [[(0, 10.0), (100, 20.0), (300, 40.0)], [(0, 10.0), (200, 30.0), (300, 40.0)]]
+    theirs = [[(0, 10.0), (900, 24.0)], [(0, 10.0), (500, 26.0)]]
+    # ours, mean: 10, 15 from 100 on, 25 from 200 on, 40 from 300 on; theirs after all: 25
+    assert ratio(ours, theirs, 1000).value == pytest.approx(0.2)
+    assert ratio(ours, theirs, 1000).low <= 0.2 <= ratio(ours, theirs, 1000).high
+    assert ratio(theirs, ours, 1000).value == math.inf
+
+
+def test_one_arm_alone_is_as_good_as_itself_when_it_last_got_better():
+    steps = [[(0, 1.0), (250, 2.0), (500, 3.0)]]
+    assert ratio(steps, steps, 1000).value == pytest.approx(0.5)
+
+
+def test_the_interval_of_a_mean_of_equal_values_has_no_length():
+    assert mean([2.0, 2.0, 2.0]) == pytest.approx(mean([2.0]))
+    wide = mean([0.0, 1.0, 0.0, 1.0, 0.0, 1.0])
+    assert wide.low < wide.value == 0.5 < wide.high
+
+
+def test_a_step_curve_holds_its_value_until_the_next_step():
+    steps = [(0, 1.0), (10, 2.0)]
+    assert [at(steps, ms) for ms in (0, 9, 10, 99)] == [1.0, 1.0, 2.0, 2.0]
+
+
+def test_the_recommendation_follows_the_scores_and_is_valued_by_the_report(world):
+    mixes = world.space.all_mixes()
+    looks = (Look(5, (mixes[1], 0), 50.0), Look(7, (mixes[2], 0), 40.0), Look(9, (mixes[3], 1), 60.0))
+    assert Replay(10, 9, 0, looks).recommended(world) == [
+        (0, world.control),
+        (5, world.value((mixes[1], 0))),
+        (9, world.value((mixes[3], 1))),
+    ]
+
+
+def test_the_whole_table_dominates_all_of_its_hypervolume_and_nothing_none(world):
+    assert hypervolume(world, world.choices) == pytest.approx(1.0)
+    assert hypervolume(world, []) == 0.0
+    some = hypervolume(world, world.choices[:6])
+    assert 0.0 <= some <= hypervolume(world, world.choices[:12]) <= 1.0
+
+
+# -- the command -------------------------------------------------------------------------------------
+
+
+def test_every_budget_is_twice_the_one_before_and_the_last_a_quarter_of_everything(world):
+    caps = [cap.ms for cap in caps_of(world, 5)]
+    assert caps[-1] == pytest.approx(world.whole_ms() / 4, abs=1)
+    assert all(b == pytest.approx(2 * a, abs=2) for a, b in pairwise(caps))
+
+
+def test_an_ablation_runs_every_sampler_under_every_policy_once():
+    pairs = [(m.sampler, m.policy) for m in methods(ablate=True)]
+    assert len(pairs) == len(set(pairs))
+    assert {("gp", "halving"), ("gp", "uniform"), ("random", "uniform")} <= set(pairs)
+    assert set(methods(ablate=False)) == {OURS, *BASELINES}
+
+
+def test_the_command_prints_figures_as_json_and_draws_them(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(allocation, "opened", lambda path: world)
+    arguments = ["--table", str(tmp_path), "--quick", "--no-peers", "--out", str(tmp_path / "drawn")]
+    done = CliRunner().invoke(allocation.main, [*arguments, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    (found,) = json.loads(done.stdout)
+    assert {row["method"] for row in found["rows"]} == {OURS.name, *(m.name for m in BASELINES)}
+    assert all(row["overspent_ms"] == 0 for row in found["rows"])
+    assert len(found["ratio"]) == 2
+    names = sorted(path.name for path in (tmp_path / "drawn").iterdir())
+    assert names == ["ratio-made.png", "ratio-made.svg", "regret-made.png", "regret-made.svg"]
+
+
+def test_the_command_shows_a_grid_per_budget_and_says_what_was_enough(world, capsys):
+    outcome = measured(
+        world, runs=2, budgets=2, devices=1, ablate=False, peers=False, say=lambda text: None
+    )
+    from rich.console import Console
+
+    allocation.show(outcome, Console(width=140))
+    shown = capsys.readouterr().out
+    assert shown.count(f"{OURS.name} is worth what random, halving is") == 2
+    assert shown.count("NSGA-II, full") == 2
+
+
+def test_a_file_that_is_no_table_is_refused_in_one_line(tmp_path):
+    (tmp_path / "x.parquet").write_text("words")
+    done = CliRunner().invoke(allocation.main, ["--table", str(tmp_path / "x.parquet")])
+    assert done.exit_code == 1
+    assert "is no recorded table" in done.output
