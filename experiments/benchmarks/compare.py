@@ -123,7 +123,7 @@ def compare(
     n_repetitions: int,
     matrix_ops_per_s: float,
 ) -> Result:
-    """Run every way as often as asked, in turns, after a short run of each that is not counted."""
+    """Run every way as often as asked, in turns, after a run of each that is not counted."""
     import torch
 
     work = Workload(CASES[family_name], shape, device, n_steps)
@@ -134,8 +134,9 @@ def compare(
     for way in ways:
         if way not in skipped:
             runners[way] = Peer(work, way).run
-    for run in runners.values():
-        run(0, min(_WARM_STEPS, n_steps))
+    for name, run in runners.items():
+        # What is compiled is compiled again for some shapes: let that be over before it counts.
+        run(0, n_steps if name == Way.COMPILED else min(_WARM_STEPS, n_steps))
     runs: dict[str, list[Run]] = {name: [] for name in runners}
     for repetition in range(n_repetitions):
         for name, run in runners.items():

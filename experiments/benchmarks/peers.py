@@ -5,7 +5,8 @@
                run_ner, run_swag and ``run_mlm --line_by_line`` to the longest of the batch. (Without
                ``--line_by_line`` run_mlm joins texts: other features than ours.)
     grouped    ``train_sampling_strategy="group_by_length"``, padded to the longest of the batch
-    compiled   the same with ``torch_compile=True``
+    compiled   the same with the model compiled, as ``torch_compile=True`` does. It is done here, since
+               accelerate would keep that setting for every later ``Trainer`` of the process
 
 The model is our encoder, head and loss, so that only the loop differs: ``Trainer`` too scores the
 vocabulary at masked tokens alone, which the library's own masked-LM head does not. Optimiser, schedule,
@@ -19,7 +20,7 @@ token-classification/run_ner, multiple-choice/run_swag, language-modeling/run_ml
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from tempfile import TemporaryDirectory
@@ -34,6 +35,8 @@ from trainers.state import make_head
 
 if TYPE_CHECKING:
     from trainers.families.base import Batch, Family
+
+Loss = Callable[[nn.Module, nn.Module, "Batch"], torch.Tensor]
 
 _PADDING = {"input_ids": PAD_ID, "attention_mask": 0}
 
@@ -51,15 +54,15 @@ class WithLoss(nn.Module):
 
     accepts_loss_kwargs = False  # a batch's loss is a mean over itself
 
-    def __init__(self, encoder: nn.Module, head: nn.Module, family: Family) -> None:
+    def __init__(self, encoder: nn.Module, head: nn.Module, loss: Loss) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
-        self._family = family
+        self._loss = loss
 
     def forward(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
         """The loss, under the name that ``Trainer`` looks for."""
-        return {"loss": self._family.loss(self.encoder, self.head, batch)}
+        return {"loss": self._loss(self.encoder, self.head, batch)}
 
 
 @dataclass(slots=True)
@@ -109,7 +112,9 @@ class Peer:
         self._work, self._way = work, way
         _, head = make_head(work.case.task, work.encoder.config.hidden_size, HEAD_SEED)
         self._initial_head = {key: value.clone() for key, value in head.state_dict().items()}
-        self._model = WithLoss(work.encoder, head, work.family).to(work.device)
+        self._head = head.to(work.device)
+        loss = work.family.loss
+        self._loss: Loss = torch.compile(loss) if way is Way.COMPILED else loss
 
     def run(self, seed: int, n_steps: int) -> Run:
         """So many steps from the first weights."""
@@ -117,14 +122,14 @@ class Peer:
 
         work = self._work
         work.begin()
-        self._model.head.load_state_dict(self._initial_head)
-        self._model.train()
+        self._head.load_state_dict(self._initial_head)
+        self._head.train()
         padded = self._way is Way.SCRIPTS and work.case.padded
         collator = Collator(work.family, work.case.max_length if padded else 0)
         memory = Peak(work.device)
         with TemporaryDirectory() as folder:
             trainer = Trainer(
-                model=self._model,
+                model=WithLoss(work.encoder, self._head, self._loss),
                 args=self._arguments(folder, seed, n_steps),
                 train_dataset=work.features,
                 data_collator=collator,
@@ -138,7 +143,7 @@ class Peer:
             n_tokens=sum(collator.n_tokens[:n_steps]),
             n_padded=sum(collator.n_padded[:n_steps]),
             peak_bytes=memory.bytes_above(),
-            loss=work.held_out_loss(self._model.head),
+            loss=work.held_out_loss(self._head),
         )
 
     def _arguments(self, folder: str, seed: int, n_steps: int) -> Any:  # noqa: ANN401 - transformers is untyped
@@ -152,7 +157,6 @@ class Peer:
             per_device_train_batch_size=work.rows_per_batch,
             train_sampling_strategy="group_by_length" if grouped else "random",
             length_column_name="n_tokens",
-            torch_compile=self._way is Way.COMPILED,
             learning_rate=optimisation.learning_rate,
             lr_scheduler_type="linear",
             warmup_steps=optimisation.warmup_share,

@@ -154,6 +154,19 @@ def test_trainer_takes_the_batches_of_every_family(name):
     assert 0 < run.n_tokens < run.n_padded
 
 
+def test_the_compiled_way_trains_through_what_was_compiled_and_the_others_do_not(monkeypatch):
+    calls = []
+
+    def compiled(function):
+        return lambda *given: calls.append(1) or function(*given)
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    work = Workload(ALIKE, TINY, CPU, 2)
+    for way, n_calls in ((Way.GROUPED, 0), (Way.COMPILED, 2), (Way.GROUPED, 2)):
+        Peer(work, way).run(1, 2)
+        assert len(calls) == n_calls
+
+
 def test_a_ratio_is_paired_by_repetition():
     mine = [run_of(100), run_of(300), run_of(800)]
     theirs = [run_of(50), run_of(100), run_of(1000)]
