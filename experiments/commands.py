@@ -78,12 +78,13 @@ def _stand(journal: SqlJournal) -> tuple[StudyState, Balance]:
 
 def plan(spec_file: str, console: Console, *, as_json: bool) -> None:
     """Print the forecast of a spec."""
+    from scheduler.lessons import lessons_for
     from scheduler.plan import plan_study
     from scheduler.progress import plan_view
     from scheduler.spec import load
 
     spec, _ = load(spec_file)
-    found = plan_study(spec)
+    found = plan_study(spec, lessons_for(spec))
     if as_json:
         _print_json(found.to_json())
         return

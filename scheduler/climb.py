@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from budgets.amount import ZERO, DeviceTime
-from budgets.bill import Purpose
 from budgets.forecast import Forecast
 from scheduler.facts import StageShared, TrialMoved
+from scheduler.lessons import lesson_of, worked
 from scheduler.observation import Observation
 from scheduler.score import group_means, sampling_error, score
 from scheduler.state import StudyState
@@ -22,7 +22,6 @@ GRACE = DeviceTime(1_500)  # to stop within one step and save; longest seen in d
 _GRACE_SHARE = 0.05
 START_UP = DeviceTime(20_000)  # a process, its imports and a model; docs/measurements.md, "start-up"
 _COUNTED = (Outcome.DONE, Outcome.TRUNCATED, Outcome.STOPPED)
-_WORK = (Purpose.TRAIN, Purpose.EVALUATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +162,8 @@ class Climb:
     def learn(self, measurement: Measurement) -> None:
         """Let a finished stage's bill teach the forecast; one that was found done teaches nothing."""
         record = self._state.stages[measurement.stage]
-        whole = measurement.outcome is Outcome.DONE and len(record.leases) == 1
-        if whole and _worked(measurement):
-            self._forecast.learn(self._tree.work(record.config), measurement.bill.total)
+        if (lesson := lesson_of(record.config, record.measurements)) is not None:
+            self._forecast.learn(self._tree.work(record.config), lesson.total, lesson.load)
 
     def missing_cost(self, recipes: Iterable[tuple[Recipe, int]], half: Half) -> DeviceTime:
         """Forecast of all stages that these (recipe, rung) still need, shared ones once.
@@ -205,15 +203,10 @@ class Climb:
             return 0
         counted = [(x.started, x.measurement) for x in record.leases if x.measurement is not None]
         counted = [(started, m) for started, m in counted if m.outcome in _COUNTED]
-        if not any(_worked(m) for _, m in counted):
+        if not any(worked(m) for _, m in counted):
             expected_ms = max((started.expected_ms for started, _ in counted), default=0)
             return DeviceTime(expected_ms).scaled(self._rate).ms
         return sum(m.cost.total.ms for _, m in counted)
 
     def _nodes(self, recipe: Recipe, rung: int, half: Half) -> tuple[Node, ...]:
         return self._tree.nodes(recipe, rung, half)
-
-
-def _worked(measurement: Measurement) -> bool:
-    """Whether the lease trained or evaluated, and did not find the stage done in the store."""
-    return any(measurement.bill.amounts.get(purpose) for purpose in _WORK)

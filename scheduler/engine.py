@@ -74,6 +74,7 @@ class Engine:
         *,
         moment: Callable[[], str] = str,
         grid: MixSpace | None = None,
+        forecast: Forecast | None = None,
     ) -> None:
         """Open the study on its books.
 
@@ -85,6 +86,7 @@ class Engine:
             slots: leases at most at once.
             moment: stamps a grant, ``budgets.clock.moment``; nothing where time is not real.
             grid: the space of which every mix is run, for a study that searches nothing.
+            forecast: what earlier runs taught; nothing by default. It goes on learning here.
         """
         self._tree = tree
         self._spec = tree.spec
@@ -94,7 +96,7 @@ class Engine:
         self._slots = slots
         self._moment = moment
         self.state = StudyState()
-        self._climb = Climb(tree, self.state, Forecast())
+        self._climb = Climb(tree, self.state, forecast or Forecast())
         self._purse = Purse(self._spec, account, self.state, self._climb)
         self._agenda: Agenda = (
             SearchAgenda(

@@ -15,6 +15,7 @@ from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
 from budgets.forecast import Forecast
 from scheduler.drivers.table import drive_table
+from scheduler.lessons import Lessons
 from scheduler.needs import unpinned_repos
 from scheduler.spec import StudySpec
 from scheduler.state import StudyState
@@ -23,6 +24,7 @@ from scheduler.trial import Role
 from trainers.stage import CellScore, EvaluateStage, Measurement, Order, Outcome, stage_name
 from trainers.tasks.hub import on_no_hub
 
+_NO_LESSONS = Lessons()
 _MAX_ORDERS = 20_000  # a plan looks no further: some seconds of simulation
 
 
@@ -55,6 +57,7 @@ class Plan:
         n_finals: repetitions of finalists and control on report cells.
         reason: why the study would end.
         beyond: what the cap cannot reach, in words.
+        notes: what the forecast learned from, in words.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Plan:
     n_finals: int
     reason: str
     beyond: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The plan as plain JSON; device time in whole milliseconds."""
@@ -93,19 +97,20 @@ class Plan:
             "finals": self.n_finals,
             "reason": self.reason,
             "beyond_the_cap": list(self.beyond),
+            "notes": list(self.notes),
         }
 
 
-def plan_study(spec: StudySpec) -> Plan:
-    """What ``spec`` would do and cost. Runs nothing.
+def plan_study(spec: StudySpec, lessons: Lessons = _NO_LESSONS) -> Plan:
+    """What ``spec`` would do and cost, by what earlier runs taught. Runs nothing.
 
     Raises:
         CapTooSmallError: the cap cannot pay for the control.
         TaskError, ModelError: data or model are not there.
     """
     tree = tree_of(spec)
-    expected, wall_ms = _played(simulated(spec, tree), at_upper=False)
-    most, _ = _played(simulated(spec, tree), at_upper=True)
+    expected, wall_ms = _played(simulated(spec, tree, lessons), lessons.forecast(tree), at_upper=False)
+    most, _ = _played(simulated(spec, tree, lessons), lessons.forecast(tree), at_upper=True)
     state = expected.engine.state
     sampled = [t for t in state.trials.values() if t.role is Role.SEARCH]
     rungs = range(tree.n_rungs)
@@ -115,7 +120,7 @@ def plan_study(spec: StudySpec) -> Plan:
         cap=expected.account.balance.cap,
         kind=spec.budget.devices.kind,
         devices=spec.budget.devices.count,
-        least=least_cap(spec, tree),
+        least=least_cap(spec, tree, lessons),
         spent=expected.account.balance.spent,
         spent_at_most=most.account.balance.spent,
         saved=state.saved,
@@ -127,14 +132,13 @@ def plan_study(spec: StudySpec) -> Plan:
         n_finals=len(state.finals),
         reason=state.ended or "the plan looks no further than this",
         beyond=_beyond(spec, by_rung, len(sampled), len(state.finals)),
+        notes=lessons.notes,
     )
 
 
-def _played(study: Study, *, at_upper: bool) -> tuple[Study, int]:
+def _played(study: Study, before: Forecast, *, at_upper: bool) -> tuple[Study, int]:
     """The simulated study, driven to its end, and its virtual wall time in milliseconds."""
     devices = study.spec.budget.devices
-
-    before = Forecast()
 
     def run(order: Order) -> Measurement:
         estimate = before.estimate(study.tree.work(order.stage))

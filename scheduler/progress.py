@@ -74,7 +74,7 @@ def plan_view(plan: Plan) -> RenderableType:
         f"ends because: {plan.reason}",
     ]
     beyond = [f"beyond the cap: {line}" for line in plan.beyond]
-    return Group(money, stages, *(Text(line) for line in [*words, *beyond]))
+    return Group(money, stages, *(Text(line) for line in [*words, *beyond, *plan.notes]))
 
 
 # -- status ---------------------------------------------------------------------------------------

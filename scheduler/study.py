@@ -24,6 +24,7 @@ from scheduler.copies import check_apart
 from scheduler.engine import Engine
 from scheduler.errors import CapTooSmallError, SpecChangedError, StudyError
 from scheduler.facts import STUDY_FACTS, StudyBegun
+from scheduler.lessons import Lessons, lessons_for
 from scheduler.mix import Mix
 from scheduler.needs import check_there, unpinned_repos
 from scheduler.places import accounts_url, changed, journal_url, run_folder
@@ -40,6 +41,8 @@ from trainers.stage import Half
 from trainers.tasks import mirror_path, open_source
 from trainers.tasks.hub import refusal
 from trainers.tasks.spec import FamilyName
+
+_NO_LESSONS = Lessons()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +94,14 @@ def open_study(spec: StudySpec, text: str) -> Iterator[Study]:
         journal = opened.enter_context(SqlJournal(place, STUDY_FACTS, name=spec.name, writer=True))
         account = Account(journal, envelope=_share(spec, journal, opened))
         state = StudyState.of(account.facts())
+        lessons = lessons_for(spec)
         if state.begun is None:
-            _begin(spec, text, tree, account)
+            _begin(spec, text, tree, account, lessons)
         else:
             _go_on(spec, state.begun, account)
         account.book(*closing(account))
-        engine = engine_of(spec, tree, account, sampler_of(spec), moment)
+        learned = lessons.forecast(tree)
+        engine = engine_of(spec, tree, account, sampler_of(spec), moment, forecast=learned)
         engine.recover()
         yield Study(spec, journal, account, engine, tree)
 
@@ -109,12 +114,13 @@ def _share(spec: StudySpec, journal: SqlJournal, opened: ExitStack) -> Share | N
     return envelope.share(spec.name, journal.identity)
 
 
-def simulated(spec: StudySpec, tree: StageTree) -> Study:
+def simulated(spec: StudySpec, tree: StageTree, lessons: Lessons) -> Study:
     """A study that nothing will be trained for: books in memory, no model-based sampler."""
     journal = MemoryJournal(STUDY_FACTS)
     account = Account(journal)
-    _begin(spec, "", tree, account)
-    engine = engine_of(spec, tree, account, RandomSampler(space_of(spec), spec.seed))
+    _begin(spec, "", tree, account, lessons)
+    sampler = RandomSampler(space_of(spec), spec.seed)
+    engine = engine_of(spec, tree, account, sampler, forecast=lessons.forecast(tree))
     return Study(spec, journal, account, engine, tree)
 
 
@@ -124,13 +130,15 @@ def engine_of(
     account: Account,
     sampler: Sampler,
     moment: Callable[[], str] = str,
+    *,
+    forecast: Forecast | None = None,
 ) -> Engine:
-    """The engine of a study on ``account``; ``moment`` as the engine has it."""
+    """The engine of a study on ``account``; ``moment`` and ``forecast`` as the engine has them."""
     rungs, search, devices = spec.intermediate.rungs, spec.search, spec.budget.devices
     chosen = policy(search.policy, n_rungs=len(rungs), eta=search.eta, seed=spec.seed)
     slots = devices.count // devices.per_trial
     grid = space_of(spec) if search.policy == "grid" else None
-    return Engine(tree, account, chosen, sampler, slots, moment=moment, grid=grid)
+    return Engine(tree, account, chosen, sampler, slots, moment=moment, grid=grid, forecast=forecast)
 
 
 def space_of(spec: StudySpec) -> MixSpace:
@@ -166,9 +174,9 @@ def sampler_of(spec: StudySpec) -> Sampler:
     return OptunaSampler(space_of(spec), spec.objectives.directions, spec.search.sampler, spec.seed)
 
 
-def _begin(spec: StudySpec, text: str, tree: StageTree, account: Account) -> None:
+def _begin(spec: StudySpec, text: str, tree: StageTree, account: Account, lessons: Lessons) -> None:
     cap = spec.budget.cap
-    least = least_cap(spec, tree)
+    least = least_cap(spec, tree, lessons)
     if cap < least:
         raise CapTooSmallError(
             f"budget.gpu_hours is {spec.budget.gpu_hours:g} ({cap}); the control (k = 0) alone, trained "
@@ -179,11 +187,11 @@ def _begin(spec: StudySpec, text: str, tree: StageTree, account: Account) -> Non
     account.book(begun, Opened(cap))
 
 
-def least_cap(spec: StudySpec, tree: StageTree) -> DeviceTime:
+def least_cap(spec: StudySpec, tree: StageTree, lessons: Lessons = _NO_LESSONS) -> DeviceTime:
     """What the smallest study would take: the control, trained once, on search and report cells."""
     control = Recipe(Mix(), spec.seed, spec.model.name, spec.model.tuning)
     nodes = merged([tree.nodes(control, 0, half) for half in Half])
-    return Climb(tree, StudyState(), Forecast()).cost_of(nodes.values())
+    return Climb(tree, StudyState(), lessons.forecast(tree)).cost_of(nodes.values())
 
 
 def _go_on(spec: StudySpec, begun: StudyBegun, account: Account) -> None:

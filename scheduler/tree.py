@@ -22,6 +22,7 @@ from scheduler.mix import Mix
 from scheduler.needs import chain
 from scheduler.spec import StudySpec
 from scheduler.trial import Recipe
+from scheduler.workload import UNKNOWN_ROWS, Workload, is_tuned
 from trainers.mixing import draw_rates, with_text_share
 from trainers.models import ModelEntry
 from trainers.stage import (
@@ -39,13 +40,6 @@ from trainers.stage import (
 from trainers.tasks.source import DataIdentity, Source
 from trainers.tasks.spec import FamilyName, Split, TaskSpec
 
-# Operations per second that a stage of this code reaches on one device before anything was
-# measured. Deliberately low (docs/measurements.md, "first forecast"): a first hold that is too
-# long is released, one that is too short ends a stage early.
-_PRIOR_OPS_PER_S = {"cpu": 2.0e10, "gpu": 3.0e13}
-_PRIOR_FIXED_MS = 400
-_PRIOR_TOKENS_PER_ROW = 48
-_UNKNOWN_ROWS = 1_000  # per split and language, where the hub's size is not in the catalogue
 _RATE_DIGITS = 6
 
 
@@ -65,11 +59,11 @@ class StageTree:
         self.spec = spec
         self._source = source
         self._tasks = spec.catalogue
-        self._entry = entry
         self._model = ModelRef(spec.model.name, revision, spec.model.tuning, spec.model.precision)
         self._nodes = lru_cache(maxsize=None)(self._build)
         self._rates = lru_cache(maxsize=None)(self._drawn)
         self._identities: dict[tuple[str, str], DataIdentity] = {}
+        self._workload = Workload(self._tasks, entry, spec.budget.devices.kind, self.identity)
 
     @property
     def n_rungs(self) -> int:
@@ -121,7 +115,7 @@ class StageTree:
         mixing = self.spec.intermediate.mixing
         if mixing.rule == "weights":
             return mixing.weights.get(name, 1.0)  # of masked text alone, which needs none
-        return sum(data.n_rows or _UNKNOWN_ROWS for data in self._mixed_data(name))
+        return sum(data.n_rows or UNKNOWN_ROWS for data in self._mixed_data(name))
 
     def _build(self, recipe: Recipe, rung: int, half: Half) -> tuple[Node, ...]:
         base = self.base()
@@ -186,7 +180,7 @@ class StageTree:
         self, task: TaskSpec, languages: tuple[str, ...], parent: str | None, half: Half
     ) -> Node:
         splits = task.search if half is Half.SEARCH else task.report
-        if _is_tuned(task, half):
+        if is_tuned(task, half):
             splits = (*task.search, *task.report)
         scored = tuple(
             self.identity(split, language)
@@ -233,55 +227,13 @@ class StageTree:
         return Node(stage_name(stage), stage, self.work(stage))
 
     def work(self, stage: Stage) -> Work:
-        """How much a stage does: the forecast's key, its tokens or rows, and a first guess."""
-        match stage:
-            case PretrainStage(tokens=tokens):
-                what, n_units = "pretrain", tokens
-            case IntermediateStage(tokens_before=before, tokens=tokens, optimisation=steps):
-                what, n_units = "intermediate", tokens - before + round(steps.decay_share * tokens)
-            case TargetStage(task=task, tokens=tokens):
-                what, n_units = f"target/{self._tasks[task].family}", tokens
-            case EvaluateStage(task=task):
-                what, n_units = f"evaluate/{task}", self._rows_scored(stage)
-        return Work(f"{what}/{self._model.name}", n_units, self._prior_ms(stage, n_units))
+        """How much a stage does, in the forecast's terms; it may be another study's.
 
-    def _prior_ms(self, stage: Stage, n_units: int) -> int:
-        """Six operations per weight and trained token, two per weight and scored token."""
-        weights = 12 * self._entry.n_layers * self._entry.width**2
-        per_unit = 6
-        if isinstance(stage, EvaluateStage):
-            per_unit = 2 * _tokens_a_row(self._tasks[stage.task])
-        ops = weights * n_units * per_unit
-        rate = _PRIOR_OPS_PER_S[self.spec.budget.devices.kind]
-        return _PRIOR_FIXED_MS + round(1000 * ops / rate)
-
-    def _rows_scored(self, stage: EvaluateStage) -> int:
-        """Examples that an evaluation reads: half of a split that search and report share.
-
-        The candidates of a ranking are read whole, for every language anew; what tunes a report is read
-        with it.
+        Raises:
+            KeyError: its task is not one of this study's catalogue.
+            ModelError, TaskError: its model or data are not there.
         """
-        task = self._tasks[stage.task]
-        halved = 2 if any(task.halved(language) for language in stage.languages) else 1
-        halved = 1 if _is_tuned(task, stage.half) else halved
-        pool = {self.identity(split, language) for split in task.pool for language in split.languages}
-        rows = {data: data.n_rows or _UNKNOWN_ROWS for data in stage.data}
-        asked = (n // halved for data, n in rows.items() if data not in pool or task.search == task.pool)
-        candidates = sum(n for data, n in rows.items() if data in pool)
-        scored = sum(min(n, stage.max_examples or n) for n in asked)
-        return scored + candidates * len(stage.languages)
-
-
-def _is_tuned(task: TaskSpec, half: Half) -> bool:
-    """Whether the examples of the search set a threshold that this half is scored with."""
-    return task.family is FamilyName.MINING and half is Half.REPORT
-
-
-def _tokens_a_row(task: TaskSpec) -> int:
-    """A guess at an example's tokens; passages fill about half of what fits."""
-    if task.family in (FamilyName.SPANS, FamilyName.RANKING):
-        return max(_PRIOR_TOKENS_PER_ROW, task.max_length // 2)
-    return _PRIOR_TOKENS_PER_ROW
+        return self._workload.of(stage)
 
 
 def merged(paths: Sequence[Sequence[Node]]) -> dict[str, Node]:

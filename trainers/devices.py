@@ -10,12 +10,12 @@ The best of several repetitions counts: everything else is somebody else's work 
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from trainers.provenance import cpu_name
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +80,7 @@ def _cpu() -> DeviceFacts:
 
     matrix = _matrix_ops_per_s("cpu", torch.float32, _MATRIX_ROWS["cpu"])
     return DeviceFacts(
-        name=_cpu_name(),
+        name=cpu_name(),
         kind="cpu",
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         threads=torch.get_num_threads(),
@@ -177,11 +177,3 @@ def _best_s(work: Callable[[], object], device: str) -> float:
         finished()
         best_s = min(best_s, time.perf_counter() - begun_s)
     return best_s
-
-
-def _cpu_name() -> str:
-    """The processor's name from /proc, else what Python calls the machine."""
-    listing = Path("/proc/cpuinfo")
-    lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())

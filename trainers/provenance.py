@@ -36,10 +36,27 @@ def environment() -> dict[str, object]:
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "cpu": cpu_name(),
         "cpu_count": os.cpu_count() or 0,
         "gpus": _gpu_names(),
         "argv": list(sys.argv),
     }
+
+
+@cache
+def cpu_name() -> str:
+    """The processor's name from /proc, else what Python calls the machine."""
+    listing = Path("/proc/cpuinfo")
+    lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def gpu_models() -> list[str]:
+    """The names of this machine's NVIDIA GPUs as their driver lists them, without loading torch."""
+    listings = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    lines = [line for listing in listings for line in listing.read_text(encoding="utf-8").splitlines()]
+    return [line.split(":", 1)[1].strip() for line in lines if line.startswith("Model:")]
 
 
 def git_commit(folder: Path) -> str:

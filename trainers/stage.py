@@ -242,6 +242,7 @@ class Measurement:
         rates: the share of batches each task really got.
         error: what went wrong, one line, for FAILED, INFEASIBLE and LOST.
         device: name of the device it ran on; empty where nobody can say.
+        cpu: name of the processor, where ``device`` is a CPU; empty in journals that are older.
         rate: what an hour of the device cost, in hours of the cap; the driver's side fills it in.
     """
 
@@ -256,6 +257,7 @@ class Measurement:
     error: str = ""
     device: str = ""
     rate: float = 1.0
+    cpu: str = ""
 
     @property
     def cost(self) -> Bill:

@@ -28,6 +28,7 @@ from trainers.disk import free_space, is_full
 from trainers.errors import TrainerError
 from trainers.memory import free_cached, ran_out
 from trainers.meter import Meter
+from trainers.provenance import cpu_name
 from trainers.stage import (
     CellScore,
     EvaluateStage,
@@ -146,6 +147,7 @@ class Worker:
             rates=found.rates,
             error=found.error,
             device=_device_name(self._settings.device),
+            cpu=cpu_name() if self._settings.device == "cpu" else "",
         )
 
     def _carry_out(self, order: Order, meter: Meter, hurried: Callable[[], bool]) -> _Found:

@@ -133,7 +133,11 @@ def test_a_stage_s_work_grows_with_its_tokens_and_an_evaluation_s_with_its_rows(
     assert long.prior_ms > short.prior_ms
     capped = tree_of(spec_of({"target.max_examples": 10}))
     rows = [
-        next(n.work.n_units for n in t.nodes(recipe(Mix()), 0, Half.SEARCH) if "toy_pos" in n.work.key)
+        next(
+            n.work.n_units
+            for n in t.nodes(recipe(Mix()), 0, Half.SEARCH)
+            if "evaluate/tokens/toy_pos" in n.work.key
+        )
         for t in (capped, tree)
     ]
     assert rows == [5 * 10, 5 * 200]

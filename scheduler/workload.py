@@ -1,0 +1,144 @@
+"""How much a stage does, in the forecast's terms: what costs alike, how much of it, and a first guess.
+
+Work that costs alike has one key, from the general to the particular: the kind of stage, its family
+and task, the model, and how it is computed, so that the forecast finds the nearest relative of what it
+has never seen.
+
+    pretrain, intermediate     tokens                    masked text costs a projection more
+    target                     tokens
+    evaluate                   rows that are read        each task has its own tokens a row
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from budgets.forecast import Work
+from trainers.models import ModelEntry, entry
+from trainers.stage import (
+    EvaluateStage,
+    Half,
+    IntermediateStage,
+    ModelRef,
+    Optimisation,
+    PretrainStage,
+    Stage,
+    TargetStage,
+)
+from trainers.tasks.catalog import Catalogue
+from trainers.tasks.source import DataIdentity
+from trainers.tasks.spec import FamilyName, Split, TaskSpec
+
+# Operations per second that a stage of this code reaches on one device before anything was
+# measured. Deliberately low (docs/measurements.md, "first forecast"): a first hold that is too
+# long is released, one that is too short ends a stage early.
+_PRIOR_OPS_PER_S = {"cpu": 2.0e10, "gpu": 3.0e13}
+_PRIOR_FIXED_MS = 400
+_PRIOR_TOKENS_PER_ROW = 48
+_MASKED_SHARE = 0.15  # of masked text's tokens that are predicted (trainers/families/masked.py)
+UNKNOWN_ROWS = 1_000  # per split and language, where the hub's size is not in the catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The work of stages.
+
+    Attributes:
+        tasks: that stages may name.
+        model: of the study.
+        device_kind: ``gpu`` or ``cpu``.
+        identity: what data a split has in a language.
+    """
+
+    tasks: Catalogue
+    model: ModelEntry
+    device_kind: str
+    identity: Callable[[Split, str], DataIdentity]
+    _models: dict[str, ModelEntry] = field(default_factory=dict)
+
+    def of(self, stage: Stage) -> Work:
+        """The work of ``stage``, which may be another study's.
+
+        Raises:
+            KeyError: its task is not among ``tasks``.
+            ModelError, TaskError: its model or data are not there.
+        """
+        model = self._model(stage.model.name)
+        weights = 12 * model.n_layers * model.width**2
+        how = _how(stage.model)
+        match stage:
+            case EvaluateStage(task=name):
+                task, rows = self.tasks[name], self._rows_read(stage)
+                ops = 2 * weights * _tokens_a_row(task) * rows
+                return Work(f"evaluate/{task.family}/{name}/{how}", rows, self._prior_ms(ops))
+            case TargetStage(task=name, tokens=tokens):
+                what, n_units = f"target/{self.tasks[name].family}/{name}", tokens
+            case IntermediateStage():
+                what, n_units = "intermediate", _trained(stage)
+            case PretrainStage(tokens=tokens):
+                what, n_units = "pretrain", tokens
+        # Masked tokens are compared with the whole vocabulary: its weights count for their share.
+        embeddings = max(0, (model.n_parameters or weights) - weights)
+        masked = self._masked_share(stage) * _MASKED_SHARE * embeddings / weights
+        n_units = round(n_units * (1 + masked))
+        key = f"{what}/{how}/{_batch(stage.optimisation)}"
+        return Work(key, n_units, self._prior_ms(6 * weights * n_units))
+
+    def _prior_ms(self, operations: int) -> int:
+        """Six operations per weight and trained token, two per weight and scored token."""
+        return _PRIOR_FIXED_MS + round(1000 * operations / _PRIOR_OPS_PER_S[self.device_kind])
+
+    def _model(self, name: str) -> ModelEntry:
+        if name == self.model.name:
+            return self.model
+        if name not in self._models:
+            self._models[name] = entry(name)
+        return self._models[name]
+
+    def _masked_share(self, stage: PretrainStage | IntermediateStage | TargetStage) -> float:
+        if isinstance(stage, TargetStage):
+            return 0.0
+        masked = (s.rate for s in stage.shares if self.tasks[s.task].family is FamilyName.MASKED)
+        return sum(masked)
+
+    def _rows_read(self, stage: EvaluateStage) -> int:
+        """Examples that an evaluation reads: half of a split that search and report share.
+
+        The candidates of a ranking are read whole, for every language anew; what tunes a report is read
+        with it.
+        """
+        task = self.tasks[stage.task]
+        halved = 2 if any(task.halved(language) for language in stage.languages) else 1
+        halved = 1 if is_tuned(task, stage.half) else halved
+        pool = {self.identity(split, language) for split in task.pool for language in split.languages}
+        rows = {data: data.n_rows or UNKNOWN_ROWS for data in stage.data}
+        asked = (n // halved for data, n in rows.items() if data not in pool or task.search == task.pool)
+        candidates = sum(n for data, n in rows.items() if data in pool)
+        scored = sum(min(n, stage.max_examples or n) for n in asked)
+        return scored + candidates * len(stage.languages)
+
+
+def is_tuned(task: TaskSpec, half: Half) -> bool:
+    """Whether the examples of the search set a threshold that this half is scored with."""
+    return task.family is FamilyName.MINING and half is Half.REPORT
+
+
+def _trained(stage: IntermediateStage) -> int:
+    """Tokens of the trunk that are new, and those of the decay branch."""
+    return stage.tokens - stage.tokens_before + round(stage.optimisation.decay_share * stage.tokens)
+
+
+def _how(model: ModelRef) -> str:
+    return f"{model.name.strip('/').replace('/', '_')}/{model.tuning}/{model.precision}"
+
+
+def _batch(steps: Optimisation) -> str:
+    return f"{steps.batch_tokens}x{steps.accumulation}"
+
+
+def _tokens_a_row(task: TaskSpec) -> int:
+    """A guess at an example's tokens; passages fill about half of what fits."""
+    if task.family in (FamilyName.SPANS, FamilyName.RANKING):
+        return max(_PRIOR_TOKENS_PER_ROW, task.max_length // 2)
+    return _PRIOR_TOKENS_PER_ROW

@@ -1,0 +1,77 @@
+"""What stages cost alike, and how much of it they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fakes import small_tree, spec_of, tree_of
+
+from scheduler.mix import Mix
+from scheduler.trial import Recipe
+from scheduler.workload import _MASKED_SHARE
+from trainers.families.masked import MASKED_SHARE
+from trainers.stage import EvaluateStage, Half, IntermediateStage, ModelRef, TargetStage
+
+
+def stages(tree, tasks=("toy_entailment", "toy_roles")):
+    spec = tree.spec
+    mix = Mix(tuple(sorted(tasks)), 10_000, 1.0)
+    recipe = Recipe(mix, spec.seed, spec.model.name, spec.model.tuning)
+    return [node.stage for node in tree.nodes(recipe, 1, Half.SEARCH)]
+
+
+def of_type(tree, kind, **mix):
+    return next(stage for stage in stages(tree, **mix) if isinstance(stage, kind))
+
+
+def test_a_key_names_family_task_model_and_how_it_is_computed():
+    tree = small_tree()
+    model = f"{tree.spec.model.name}/full/{tree.spec.model.precision}"
+    target, evaluation = of_type(tree, TargetStage), of_type(tree, EvaluateStage)
+    batch = f"{target.optimisation.batch_tokens}x1"
+    assert tree.work(target).key == f"target/tokens/toy_pos/{model}/{batch}"
+    assert tree.work(evaluation).key == f"evaluate/tokens/toy_pos/{model}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": ModelRef("xlm-roberta-base", "")},
+        {"model": ModelRef("toy-tiny", "random", "full", "bf16")},
+    ],
+)
+def test_another_model_or_precision_is_other_work(change):
+    tree = small_tree()
+    stage = of_type(tree, TargetStage)
+    assert tree.work(replace(stage, **change)).key != tree.work(stage).key
+
+
+def test_a_larger_model_is_guessed_to_take_longer_by_its_weights():
+    tree = small_tree()
+    stage = of_type(tree, TargetStage)
+    small, large = (
+        tree.work(replace(stage, model=ModelRef(name, "")))
+        for name in ("xlm-roberta-base", "xlm-roberta-large")
+    )
+    assert large.prior_ms - 400 == pytest.approx((small.prior_ms - 400) * 2 * (4 / 3) ** 2, rel=0.001)
+
+
+def test_masked_text_costs_its_share_of_the_vocabulary_too():
+    tree = small_tree()
+    without = of_type(tree, IntermediateStage)
+    text = of_type(tree, IntermediateStage, tasks=("toy_entailment", "toy_text"))
+    assert tree.work(text).n_units > tree.work(without).n_units
+    assert _MASKED_SHARE == MASKED_SHARE
+
+
+def test_a_stage_of_a_task_that_the_study_cannot_name_has_no_size():
+    tree = small_tree()
+    with pytest.raises(KeyError):
+        tree.work(replace(of_type(tree, TargetStage), task="nobody"))
+
+
+def test_a_batch_of_another_size_is_other_work():
+    small, large = (tree_of(spec_of({"target.batch_tokens": n})) for n in (512, 1024))
+    keys = [tree.work(of_type(tree, TargetStage)).key for tree in (small, large)]
+    assert keys[0] != keys[1]
