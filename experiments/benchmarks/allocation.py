@@ -1,10 +1,10 @@
 """How well a budget is spent: searches replayed on recorded tables, beside what others would do.
 
     python -m experiments.benchmarks.allocation --table FILE [--json] [--quick] [--seeds 20]
-        [--budgets 5] [--devices 2] [--ablate] [--no-peers] [--out FOLDER]
+        [--budgets 5] [--largest 0.25] [--devices 2] [--ablate] [--no-peers] [--out FOLDER]
 
 ``FILE`` is a table of ``interlude table record``, or a folder with the published RegMix runs. Budgets
-are the device time of a quarter of everything that a search could run, halved again and again. Figures
+are a share of the device time of everything that a search could run, halved again and again. Figures
 are defined in docs/methods.md, "Allocation benchmark".
 """
 
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from experiments.benchmarks.allocation_figures import Row
-from experiments.benchmarks.allocation_runs import OURS, Outcome, measured
+from experiments.benchmarks.allocation_runs import LARGEST, OURS, Outcome, measured
 from experiments.benchmarks.allocation_world import opened
 from scheduler.errors import TableError
 
@@ -82,6 +82,13 @@ def _share(value: float) -> str:
     "--seeds", "runs", type=click.IntRange(1), default=20, show_default=True, help="Runs of each."
 )
 @click.option("--budgets", type=click.IntRange(1, 12), default=5, show_default=True)
+@click.option(
+    "--largest",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=LARGEST,
+    show_default=True,
+    help="The last budget, as a share of everything.",
+)
 @click.option("--devices", type=click.IntRange(1, 1000), default=2, show_default=True)
 @click.option("--ablate", is_flag=True, help="Every sampler under every policy too.")
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Ray Tune beside ours.")
@@ -93,6 +100,7 @@ def main(
     quick: bool,
     runs: int,
     budgets: int,
+    largest: float,
     devices: int,
     ablate: bool,
     peers: bool,
@@ -110,6 +118,7 @@ def main(
             world,
             runs=min(runs, 2) if quick else runs,
             budgets=min(budgets, 2) if quick else budgets,
+            largest=largest,
             devices=devices,
             ablate=ablate,
             peers=peers,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from experiments.benchmarks.allocation_figures import Estimate, band
 from experiments.benchmarks.allocation_replay import Replay
@@ -21,7 +22,7 @@ _POINTS = 200
 def regret(folder: Path, world: World, replays: Mapping[str, Sequence[Replay]], suffix: str) -> Path:
     """Regret against charged device time, a line and a band per method."""
     path = folder / f"regret-{world.name}.{suffix}"
-    save(path, 4.2, partial(_paint_regret, world=world, replays=replays))
+    save(path, 4.6, partial(_paint_regret, world=world, replays=replays))
     return path
 
 
@@ -36,11 +37,19 @@ def _paint_regret(figure: Figure, world: World, replays: Mapping[str, Sequence[R
         axes.plot(hours, middle, color=colour, linestyle=style, label=name, linewidth=1.6)
         axes.fill_between(hours, low, high, color=colour, alpha=0.13, linewidth=0)
     axes.set_xscale("log")
+    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        axis(FuncFormatter(_hours))
     axes.set_ylim(bottom=0)
     axes.set_xlabel("charged device-hours")
     axes.set_ylabel("regret, points (mean, 95 % band)")
     axes.set_title(f"{world.name}: how far the recommendation is from the best of the table")
-    axes.legend(loc="upper right")
+    figure.legend(loc="outside lower center", ncols=3)
+
+
+def _hours(hours: float, place: int | None = None) -> str:
+    """Ones, twos and fives of a logarithmic axis, as plain numbers."""
+    del place
+    return f"{hours:g}" if f"{hours:e}"[0] in "125" else ""
 
 
 def ratios(

@@ -21,7 +21,7 @@ BASELINES = (
     Method("TPE, full", "tpe", "uniform"),
     Method("NSGA-II, full", "nsga2", "uniform", counts_cost=True),
 )
-_LARGEST = 0.25  # of all that a search could run
+LARGEST = 0.25  # of all that a search could run
 _SLEEP_S = 20.0  # what all of the largest budget takes on one device, under a peer that sleeps
 
 
@@ -72,6 +72,7 @@ def measured(
     *,
     runs: int,
     budgets: int,
+    largest: float,
     devices: int,
     ablate: bool,
     peers: bool,
@@ -83,12 +84,13 @@ def measured(
         world: the table.
         runs: seeds of each method.
         budgets: how many, each twice the one before.
+        largest: the last, as a share of everything that a search could run.
         devices: at once.
         ablate: add every sampler under every policy.
         peers: run Ray Tune too, as the baseline.
         say: is told what runs.
     """
-    caps = caps_of(world, budgets)
+    caps = caps_of(world, budgets, largest)
     replays: dict[str, list[list[Replay]]] = {}
     for method in methods(ablate=ablate):
         say(method.name)
@@ -118,9 +120,9 @@ def measured(
     return Outcome(world, replays, rows, ratios, baseline)
 
 
-def caps_of(world: World, n: int) -> list[DeviceTime]:
-    """Budgets, ascending: the largest is a quarter of everything, each is half of the next."""
-    return [DeviceTime(round(world.whole_ms() * _LARGEST / 2**i)) for i in reversed(range(n))]
+def caps_of(world: World, n: int, largest: float = LARGEST) -> list[DeviceTime]:
+    """Budgets, ascending: the last is ``largest`` of everything, each is half of the next."""
+    return [DeviceTime(round(world.whole_ms() * largest / 2**i)) for i in reversed(range(n))]
 
 
 def methods(*, ablate: bool) -> tuple[Method, ...]:

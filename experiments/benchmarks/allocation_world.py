@@ -84,6 +84,8 @@ class World:
             TableError: nothing of it was recorded.
         """
         mix, rung = choice
+        if not mix.count and not self.rung_is_choice:
+            return self.control
         at = 0 if not mix.count else rung if self.rung_is_choice else self.n_rungs - 1
         for half in (Half.REPORT, Half.SEARCH):
             if by_seed := self._scores(half).get((mix, at)):
@@ -117,10 +119,12 @@ class World:
         """The highest value in the table."""
         return max(self.value(choice) for choice in self.choices)
 
-    @property
+    @cached_property
     def control(self) -> float:
-        """What k = 0 is worth."""
-        return self.value((Mix(), 0))
+        """What is recommended before anything was judged: k = 0, or, in a list, anyone at random."""
+        if self.rung_is_choice:
+            return self.value((Mix(), 0))
+        return fmean(self.value((mix, 0)) for mix in self.space.all_mixes())
 
     def base_ms(self) -> int:
         """Device time of the encoder that every recipe starts from."""

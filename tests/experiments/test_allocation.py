@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -13,6 +14,7 @@ from fakes import Bench, begun, engine_on, spec_of, tree_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import experiments
 from budgets.amount import DeviceTime
 from experiments.benchmarks import allocation
 from experiments.benchmarks.allocation_figures import at, hypervolume, mean, ratio
@@ -21,9 +23,11 @@ from experiments.benchmarks.allocation_runs import BASELINES, OURS, caps_of, mea
 from experiments.benchmarks.allocation_world import World
 from scheduler.drivers.table import drive_table
 from scheduler.mix import Mix
+from scheduler.spec import load
 from scheduler.study import space_of
 from scheduler.table import Table
 from trainers.stage import Half, StageKind
+from trainers.tasks.spec import RETRIEVAL_METRICS
 
 HOUR_MS = 3_600_000
 RANDOM = Method("random", "random", "halving")
@@ -222,6 +226,15 @@ def test_every_budget_is_twice_the_one_before_and_the_last_a_quarter_of_everythi
     assert all(b == pytest.approx(2 * a, abs=2) for a, b in pairwise(caps))
 
 
+def test_the_shipped_table_has_every_subset_of_six_tasks_at_rungs_of_ashas_factor():
+    spec, _ = load(Path(experiments.__file__).parent / "tables/toy.yaml")
+    assert space_of(spec).n_mixes == 2**6
+    assert [b / a for a, b in pairwise(spec.intermediate.rungs)] == [4, 4]
+    assert spec.final.max_seeds == 3
+    assert len(spec.target.tasks) == 3
+    assert any(spec.catalogue[task].metric in RETRIEVAL_METRICS for task in spec.target.tasks)
+
+
 def test_an_ablation_runs_every_sampler_under_every_policy_once():
     pairs = [(m.sampler, m.policy) for m in methods(ablate=True)]
     assert len(pairs) == len(set(pairs))
@@ -244,7 +257,14 @@ def test_the_command_prints_figures_as_json_and_draws_them(world, tmp_path, monk
 
 def test_the_command_shows_a_grid_per_budget_and_says_what_was_enough(world, capsys):
     outcome = measured(
-        world, runs=2, budgets=2, devices=1, ablate=False, peers=False, say=lambda text: None
+        world,
+        runs=2,
+        budgets=2,
+        largest=0.5,
+        devices=1,
+        ablate=False,
+        peers=False,
+        say=lambda text: None,
     )
     from rich.console import Console
 

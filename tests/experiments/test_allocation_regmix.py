@@ -58,6 +58,13 @@ def test_points_fall_by_ten_for_a_nat_and_the_best_is_the_lowest_loss_at_the_top
     assert world.score((Mix(("test_1m-3",)), 0), world.seeds[0]) == pytest.approx(40.0)
 
 
+def test_before_anything_was_judged_anyone_at_random_is_recommended(folder):
+    world = allocation_world.opened(folder)
+    assert world.control == pytest.approx((70 + 73 + 1 / 3 + 60 + 80) / 4)
+    found = replayed(world, HALVING, cap=DeviceTime(1), run=0, devices=1)
+    assert found.recommended(world) == [(0, world.control)]
+
+
 def test_device_time_is_proportional_to_weights_times_tokens(folder):
     world = allocation_world.opened(folder)
     low, high = (world.rung_ms((Mix(("test_1m-0",)), rung), world.seeds[0]) for rung in (0, 1))
