@@ -53,6 +53,13 @@ def hypervolume_improvement(
     return total
 
 
+def corners(front: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Those of (score, hours) that the gain in hypervolume depends on."""
+    longest = max(hours for _, hours in front)
+    worst = min(score for score, _ in front)
+    return [*_staircase(front)[1:], (worst, longest)]
+
+
 def cooling(spent_ms: int, search_ms: int) -> float:
     """The exponent of the price: 1 before anything is spent, 0 once the search's part is."""
     return min(1.0, max(0.0, 1.0 - spent_ms / search_ms)) if search_ms else 0.0

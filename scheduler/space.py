@@ -13,6 +13,7 @@ import math
 import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, product
 from typing import Protocol
 
@@ -60,12 +61,7 @@ class MixSpace:
     @property
     def axes(self) -> tuple[Axis, ...]:
         """The numbers that are searched."""
-        text = self.text if self.texts else None
-        return (
-            *([Axis("log_cap", *self.cap)] if self.cap else []),
-            *([Axis("temperature", *self.temperature)] if self.temperature else []),
-            *([Axis("text", *text)] if text else []),
-        )
+        return _axes(self.cap, self.temperature, self.text if self.texts else None)
 
     @property
     def n_subsets(self) -> int:
@@ -167,6 +163,20 @@ class MixSpace:
             for used in (self._deciding(*self._counts(tasks)),)
             for values in product(*(axis.values for axis in used))
         )
+
+
+@lru_cache(maxsize=64)
+def _axes(
+    cap: tuple[int, int] | None,
+    temperature: tuple[float, float] | None,
+    text: tuple[float, float] | None,
+) -> tuple[Axis, ...]:
+    """One axis for each range that is given; built once, since every mix asks for them."""
+    return (
+        *([Axis("log_cap", *cap)] if cap else []),
+        *([Axis("temperature", *temperature)] if temperature else []),
+        *([Axis("text", *text)] if text else []),
+    )
 
 
 def _valued(tasks: tuple[str, ...], values: Mapping[AxisName, float]) -> Mix:

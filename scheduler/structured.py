@@ -13,24 +13,49 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import numpy as np
 import sklearn
 
-from scheduler.acquisition import cooling, expected_improvement, hypervolume_improvement
+from scheduler.acquisition import cooling, corners, expected_improvement, hypervolume_improvement
 from scheduler.candidates import candidates
 from scheduler.features import Floats
 from scheduler.mix import Mix
 from scheduler.mix_cost import MixCost
 from scheduler.observation import Observation
 from scheduler.space import RandomSampler, Space
-from scheduler.surrogate import SCORE, Gain, Prediction, Surrogate
+from scheduler.surrogate import SCORE, Fit, Gain, Prediction, Surrogate
 
 AcquisitionName = Literal["per-hour", "plain"]
 
 _N_STARTUP = 6  # rungs of mixes that are finished before the surrogate proposes
 _N_BEST = 3  # mixes whose neighbours are looked at
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What proposals stand on.
+
+    Attributes:
+        n: observations behind it.
+        fit: the regression of the score.
+        cost: hours of mixes.
+        known: mixes that it learned from, and the control.
+        best: of these the ones that are expected to score most at the top, best first.
+        score: of the first of them.
+        front: scores and hours of all of these, as far as they decide anything.
+    """
+
+    n: int
+    fit: Fit
+    cost: MixCost
+    known: frozenset[Mix]
+    best: tuple[Mix, ...]
+    score: float
+    front: Sequence[tuple[float, float]]
 
 
 class StructuredSampler:
@@ -71,7 +96,9 @@ class StructuredSampler:
         self._random = RandomSampler(space, seed)
         self.surrogate = Surrogate(space, rungs, gains)
         self._n_startup = 0 if any(gain.of == SCORE for gain in gains) else _N_STARTUP
+        self._n_rungs = 0
         self._ended: set[Mix] = set()
+        self._ground: Ground | None = None
         self.description = (
             f"structured: BayesianRidge of scikit-learn {sklearn.__version__} on tasks, pairs and log "
             f"tokens, acquisition {acquisition}, {len(gains)} gains known beforehand; first "
@@ -80,7 +107,7 @@ class StructuredSampler:
 
     def propose(self, n_seen: int, tried: Collection[Mix]) -> Mix | None:
         """A mix that is not among ``tried``, None when none is left."""
-        if sum(one.mix.count > 0 for one in self.surrogate.seen) < self._n_startup:
+        if self._n_rungs < self._n_startup:
             return self._random.propose(n_seen, tried)
         mixes, worth, upper = self._judged(n_seen, tried)
         for i in np.lexsort((-upper, -worth)).tolist():  # of equal worth, what may score highest
@@ -91,38 +118,49 @@ class StructuredSampler:
 
     def _judged(self, n_seen: int, tried: Collection[Mix]) -> tuple[Sequence[Mix], Floats, Floats]:
         """The candidates, what each is worth, and how high each may score."""
-        features = self.surrogate.features
-        known = tuple(dict.fromkeys([Mix(), *(one.mix for one in self.surrogate.seen)]))
-        waiting = tuple(sorted(set(tried) - {*known, *self._ended}))
-        there = features.at_top((*known, *waiting))
-        fit = self.surrogate.fit()
-        scores = fit.predict(there).mean
-        ranked = [known[i] for i in np.argsort(-scores[: len(known)], kind="stable")]
-        best = [mix for mix in ranked if mix.count][:_N_BEST]
-        mixes = candidates(self._space, best, random.Random(f"{self._seed}/{n_seen}"))
+        ground, features = self._standing(), self.surrogate.features
+        mixes = candidates(self._space, ground.best, random.Random(f"{self._seed}/{n_seen}"))
+        waiting = features.at_top(sorted(set(tried) - ground.known - self._ended))
         rows = features.at_top(mixes)
-        prediction = fit.believing(there[len(known) :]).predict(rows)
-        worth = self._worth(prediction, rows, scores, there)
+        prediction = ground.fit.believing(waiting).predict(rows)
+        worth = self._worth(prediction, rows, ground, waiting)
         return mixes, worth, prediction.mean + prediction.sd
 
-    def _worth(self, prediction: Prediction, rows: Floats, scores: Floats, there: Floats) -> Floats:
-        """What candidates are worth beside mixes that are ``there`` and expected to score ``scores``."""
-        if self._acquisition == "plain":
-            return expected_improvement(prediction, float(np.max(scores)))
+    def _standing(self) -> Ground:
+        """What is known, worked out anew when the surrogate has learned."""
         surrogate = self.surrogate
-        cost = MixCost(surrogate.features, surrogate.seen, surrogate.rows)
-        hours = cost.hours(rows)
+        if self._ground is None or self._ground.n != surrogate.n:
+            seen, fit = surrogate.seen, surrogate.fit()
+            cost = MixCost(surrogate.features, seen, surrogate.rows)
+            known = tuple(dict.fromkeys([Mix(), *(one.mix for one in seen)]))
+            there = surrogate.features.at_top(known)
+            scores = fit.mean(there)
+            ranked = (known[i] for i in np.argsort(-scores, kind="stable"))
+            best = tuple(islice((mix for mix in ranked if mix.count), _N_BEST))
+            front = corners(list(zip(scores.tolist(), cost.hours(there).tolist(), strict=True)))
+            self._ground = Ground(
+                surrogate.n, fit, cost, frozenset(known), best, float(scores.max()), front
+            )
+        return self._ground
+
+    def _worth(self, prediction: Prediction, rows: Floats, ground: Ground, waiting: Floats) -> Floats:
+        """What candidates are worth beside mixes that are known or waited for."""
+        scores = ground.fit.mean(waiting)
+        best = max([ground.score, *scores.tolist()])
+        if self._acquisition == "plain":
+            return expected_improvement(prediction, best)
+        hours = ground.cost.hours(rows)
         if self._hours:
-            front = list(zip(scores.tolist(), cost.hours(there).tolist(), strict=True))
-            gained = hypervolume_improvement(prediction, hours, front)
+            believed = zip(scores.tolist(), ground.cost.hours(waiting).tolist(), strict=True)
+            gained = hypervolume_improvement(prediction, hours, [*ground.front, *believed])
         else:
-            gained = expected_improvement(prediction, float(np.max(scores)))
+            gained = expected_improvement(prediction, best)
         worth: Floats = gained / hours ** self._exponent()
         return worth
 
     def _exponent(self) -> float:
-        seen = self.surrogate.seen
-        return cooling(seen[-1].spent_ms if seen else 0, self._search_ms)
+        latest = self.surrogate.latest
+        return cooling(latest.spent_ms if latest else 0, self._search_ms)
 
     def tell(self, mix: Mix, values: tuple[float, ...] | None) -> None:
         """Note that ``mix`` will be observed no more; its scores came rung by rung."""
@@ -132,3 +170,4 @@ class StructuredSampler:
     def observe(self, observation: Observation) -> None:
         """Learn what a finished rung was worth."""
         self.surrogate.learn(observation)
+        self._n_rungs += observation.mix.count > 0

@@ -31,6 +31,7 @@ SCORE = "score"  # beside the names of target groups
 _SHAPE = 1.0  # of both Gamma priors
 _NOISE = 0.1  # variance of the noise expected beside a spread of 1
 _SIGNAL = 0.3  # variance of a main effect expected beside a spread of 1
+_LAG = 100
 _PRECISIONS = (0.1, 10.0)  # no observation counts for more or less beside another
 
 
@@ -78,13 +79,15 @@ class Fit:
         """Standard deviation of an observation of usual precision, in points."""
         return self.unit * math.sqrt(self.noise)
 
+    def mean(self, rows: Floats) -> Floats:
+        """Expected scores of what ``rows`` describe."""
+        scores: Floats = self.origin + self.unit * (rows @ self.weights)
+        return scores
+
     def predict(self, rows: Floats) -> Prediction:
         """Scores of what ``rows`` describe."""
         variance = np.einsum("ij,ij->i", rows @ self.covariance, rows)
-        return Prediction(
-            self.origin + self.unit * (rows @ self.weights),
-            self.unit * np.sqrt(np.maximum(variance, 0.0)),
-        )
+        return Prediction(self.mean(rows), self.unit * np.sqrt(np.maximum(variance, 0.0)))
 
     def believing(self, rows: Floats) -> Fit:
         """As if each of ``rows`` had scored what is expected of it: surer, and of the same mean.
@@ -113,24 +116,36 @@ class Surrogate:
         self._gains = tuple(gains)
         self._seen: list[Observation] = []
         self._rows: list[Floats] = []
-        self._fits: dict[str, Fit] = {}
+        self._fits: dict[str, tuple[int, Fit]] = {}
 
     def learn(self, observation: Observation) -> None:
         """Take note of a finished rung; one whose score is not a number teaches nothing."""
         if math.isfinite(observation.score):
             self._seen.append(observation)
             self._rows.append(self.features.rows([observation.mix], [observation.tokens])[0])
-            self._fits.clear()
+
+    @property
+    def n(self) -> int:
+        """Observations that a regression uses: all of up to 200, then all but at most one in 100.
+
+        So that thousands cost a new regression once in a while, not at every question.
+        """
+        return len(self._seen) - len(self._seen) % max(1, len(self._seen) // _LAG)
 
     @property
     def seen(self) -> tuple[Observation, ...]:
-        """What it learned from."""
-        return tuple(self._seen)
+        """What a regression uses."""
+        return tuple(self._seen[: self.n])
 
     @property
     def rows(self) -> Floats:
-        """The design matrix of what it learned from, shape (observations, features)."""
-        return np.array(self._rows).reshape(-1, self.features.n)
+        """The design matrix of what a regression uses, shape (observations, features)."""
+        return np.array(self._rows[: self.n]).reshape(-1, self.features.n)
+
+    @property
+    def latest(self) -> Observation | None:
+        """The last observation, used or not."""
+        return self._seen[-1] if self._seen else None
 
     def fit(self, of: str = SCORE) -> Fit:
         """The regression of the score or of a target group, over all that was seen so far.
@@ -138,12 +153,12 @@ class Surrogate:
         Raises:
             ValueError: nothing was seen of it, and nothing is known beforehand.
         """
-        if of not in self._fits:
-            self._fits[of] = self._fitted(of)
-        return self._fits[of]
+        if of not in self._fits or self._fits[of][0] != self.n:
+            self._fits[of] = self.n, self._fitted(of)
+        return self._fits[of][1]
 
     def _fitted(self, of: str) -> Fit:
-        places = [i for i, one in enumerate(self._seen) if of == SCORE or of in one.groups]
+        places = [i for i, one in enumerate(self.seen) if of == SCORE or of in one.groups]
         seen = [self._seen[i] for i in places]
         gains = [gain for gain in self._gains if gain.of == of]
         if not seen and not gains:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.acquisition import cooling, expected_improvement, hypervolume_improvement
+from scheduler.acquisition import cooling, corners, expected_improvement, hypervolume_improvement
 from scheduler.surrogate import Prediction
 
 DRAWS = np.random.default_rng(0).standard_normal(40_000)
@@ -67,3 +67,15 @@ def test_the_same_score_gains_more_where_it_is_had_for_fewer_hours():
 def test_the_price_counts_fully_at_first_and_not_at_all_in_the_end():
     assert [cooling(spent, 100) for spent in (0, 25, 100, 400)] == [1.0, 0.75, 0.0, 0.0]
     assert cooling(5, 0) == 0.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(points, min_size=1, max_size=8), st.lists(points, min_size=1, max_size=4))
+def test_corners_decide_as_the_whole_front_does(front, candidates):
+    prediction = Prediction(np.array([s for s, _ in candidates]), np.full(len(candidates), 0.5))
+    hours = np.array([h for _, h in candidates])
+    np.testing.assert_allclose(
+        hypervolume_improvement(prediction, hours, corners(front)),
+        hypervolume_improvement(prediction, hours, front),
+        rtol=1e-9,
+    )

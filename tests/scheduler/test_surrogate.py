@@ -190,3 +190,18 @@ def test_hours_are_learned_task_by_task():
     assert hours[0] / hours[1] == pytest.approx(2.0, rel=0.15)
     assert hours[1] == pytest.approx(1.0, rel=0.25)
     assert list(MixCost(features, [], rows[:0]).hours(rows[:2])) == [1.0, 1.0]
+
+
+def test_of_thousands_of_observations_all_but_one_in_a_hundred_are_used():
+    surrogate, draws = Surrogate(PLAIN, RUNGS), random.Random(0)
+    used = []
+    for n in range(1, 1_201):
+        surrogate.learn(seen_of(PLAIN.draw(draws), 0, draws.gauss(50, 1)))
+        used.append(surrogate.n)
+        assert n - surrogate.n <= n / 100
+    assert used[:199] == list(range(1, 200))
+    assert len(set(used)) < 600
+    fit = surrogate.fit()
+    surrogate.learn(seen_of(Mix(("a",)), 0, 50.0))
+    assert surrogate.n == 1_200
+    assert surrogate.fit() is fit
