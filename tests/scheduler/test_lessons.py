@@ -52,7 +52,7 @@ def finished(slower=2.0, device="cpu", cpu=HERE):
 
 
 def keep(store, name, facts):
-    place = store / name / "journal.db"
+    place = store if isinstance(store, str) else store / name / "journal.db"
     with SqlJournal(place, STUDY_FACTS, name=name, writer=True) as journal:
         journal.append(*(replace(f, name=name) if isinstance(f, StudyBegun) else f for f in facts))
     return place
@@ -155,6 +155,23 @@ def test_a_run_of_four_hundred_stages_is_read_in_a_moment(spec, tmp_path):
     begun_s = time.process_time()
     lessons_for(spec)
     assert time.process_time() - begun_s < 0.3
+
+
+def test_the_other_studies_of_a_postgresql_database_teach(tmp_path, postgres):
+    spec = spec_of({"store": str(tmp_path), "name": "now", "journal": postgres})
+    for name in ("now", "before", "a-name-so-long-that-its-schema-has-a-digest-of-it-instead"):
+        keep(postgres, name, finished(2.0))
+    found = lessons_for(spec)
+    assert "bills of 2 runs" in found.notes[0]
+    assert ratio(found) == pytest.approx(2, rel=0.01)
+
+
+def test_a_database_that_cannot_be_reached_is_named_and_stops_nothing(tmp_path):
+    away = "postgresql+psycopg://nobody@127.0.0.1:9/none"
+    spec = spec_of({"store": str(tmp_path), "name": "now", "journal": away})
+    found = lessons_for(spec)
+    assert found.lessons == ()
+    assert "no bills were read: postgresql+psycopg://nobody@127.0.0.1:9/none" in found.notes[0]
 
 
 def test_a_plan_goes_by_what_was_learned_and_says_from_what(spec, tmp_path):
