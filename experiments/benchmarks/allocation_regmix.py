@@ -84,9 +84,10 @@ class Pool:
         for size in sorted({size for known in self.losses.values() for size in known}):
             both = [rates for rates in kept if size in self.losses[rates]]
             if len(both) < 2:
-                n, below = sum(size in known for known in self.losses.values()), _sizes(sizes)
+                n = sum(size in known for known in self.losses.values())
                 self.left_out.append(
-                    f"{size:,} weights: {n} mixtures, {len(both)} of them at {below} too; it is no rung"
+                    f"{size:,} weights: {n} mixtures, {len(both)} of them at every smaller rung; "
+                    "it is no rung"
                 )
                 continue
             sizes, kept = (*sizes, size), both
