@@ -197,7 +197,8 @@ def remedy(spec: StudySpec, gaps: tuple[Gap, ...]) -> str:
 
 
 def _users(gap: Gap) -> str:
-    return ", ".join(dict.fromkeys(need.user for need in gap.needs))
+    users = (n.user if n.key == "target.skip" else f"{n.user} in {n.key}" for n in gap.needs)
+    return ", ".join(dict.fromkeys(users))
 
 
 def unpinned_repos(spec: StudySpec) -> tuple[str, ...]:

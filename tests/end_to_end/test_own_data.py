@@ -229,7 +229,7 @@ def test_parts_of_speech_on_the_hub_are_read_by_their_names_in_whatever_order(mi
         "language_names": {"sw": "swa", "yo": "yor", "ig": "ibo"},
     }
     mapping["custom_tasks"] = [{"name": "afripos", "like": "udpos", "hub": hub}]
-    mapping["target"] |= {"tasks": ["afripos"], "languages": ["sw", "yo", "ig"]}
+    mapping["target"] |= {"tasks": ["afripos"], "languages": ["sw", "yo", "ig"], "skip": []}
     task = read(mapping, "test").catalogue["afripos"]
     source = open_source("mirror", mirror)
 
@@ -267,7 +267,13 @@ def test_a_treebank_of_real_sentences_is_a_target_of_a_real_encoder(mirror, tmp_
         {"name": "en_pos", "like": "te_mtg"},
     ]
     mapping["intermediate"] |= {"tasks": ["en_pos"], "count": [1, 1], "rungs": ["4K"]}
-    mapping["target"] |= {"tasks": ["te_mtg"], "languages": ["te"], "tokens": "20K", "max_examples": 40}
+    mapping["target"] |= {
+        "tasks": ["te_mtg"],
+        "languages": ["te"],
+        "skip": [],
+        "tokens": "20K",
+        "max_examples": 40,
+    }
     mapping["search"]["max_trials"] = 1
     mapping["final"] = {"finalists": 1, "max_seeds": 1, "max_examples": 40}
 

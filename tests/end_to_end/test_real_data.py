@@ -24,7 +24,7 @@ def run(mirror, tmp_path_factory):
     spec["store"] = str(folder / "runs")
     spec["budget"]["gpu_hours"] = 0.1
     spec["intermediate"].update(tasks=["qqp", "commonsenseqa"], count=[0, 2], rungs=["4K", "8K"])
-    spec["target"].update(tokens="4K", languages=["sw", "te"], tasks=["panx", "tatoeba"])
+    spec["target"].update(tokens="4K", languages=["sw", "te"], tasks=["panx", "tatoeba"], skip=[])
     spec["target"]["max_examples"] = 20
     spec["search"] = {"sampler": "tpe", "policy": "halving", "max_trials": 2}
     spec["final"] = {"finalists": 1, "max_seeds": 2, "max_examples": 30}

@@ -32,7 +32,7 @@ def study(**part):
     """The real-data study with MNLI and QQP in the mixes and XNLI, trained on MNLI too, as a target."""
     mapping = copy.deepcopy(read_yaml(_SPEC)[0])
     mapping["intermediate"] |= {"tasks": ["mnli", "qqp"], "count": [0, 2], **part}
-    mapping["target"] |= {"tasks": ["xnli"], "languages": ["sw"]}
+    mapping["target"] |= {"tasks": ["xnli"], "languages": ["sw"], "skip": []}
     return read(mapping, "test")
 
 
@@ -138,7 +138,7 @@ def test_sizes_and_stages_count_the_rows_of_every_language(column):
 def test_a_target_is_trained_on_english_whatever_languages_a_mix_has():
     mapping = copy.deepcopy(read_yaml(_SPEC)[0])
     mapping["intermediate"] |= {"tasks": ["xnli", "qqp"], "count": [0, 2], "languages": ["sw", "en"]}
-    mapping["target"] |= {"tasks": ["xnli"], "languages": ["sw"]}
+    mapping["target"] |= {"tasks": ["xnli"], "languages": ["sw"], "skip": []}
     spec = read(mapping, "test")
     read_by = {(need.key, need.language) for need in needs_of(spec) if need.split.name == "train"}
     assert spec.mixed_languages("xnli") == ("sw", "en")
@@ -253,7 +253,7 @@ def own_task(tmp_path, part, **files):
         }
     ]
     mapping["intermediate"] |= {"tasks": ["shop", "qqp"], "count": [0, 2], **part}
-    mapping["target"] |= {"tasks": ["xnli"], "languages": ["sw"]}
+    mapping["target"] |= {"tasks": ["xnli"], "languages": ["sw"], "skip": []}
     return mapping
 
 
