@@ -204,11 +204,15 @@ def _over_seeds(drawn_BRF: Array, observed_RF: Array, picks_BR: NDArray[np.int64
 
 
 def score_intervals(replicates: Replicates, arm: str, weights_FC: Array) -> list[Interval]:
-    """Mean over seeds of each weighted sum of cells, for one arm."""
+    """Mean over seeds of each weighted mean of cells, for one arm.
+
+    Stretched deviations can leave the scale of points; an interval ends where the scale does.
+    """
     drawn_BRF, observed_RF = _functionals(replicates, arm, weights_FC)
     picks_BR = _picks(replicates, 2, drawn_BRF)
     drawn_BF = _over_seeds(drawn_BRF, observed_RF, picks_BR)
-    return _intervals(observed_RF.mean(axis=0), drawn_BF, len(observed_RF), test=False)
+    on_scale_BF = np.clip(drawn_BF, 0.0, 100.0)
+    return _intervals(observed_RF.mean(axis=0), on_scale_BF, len(observed_RF), test=False)
 
 
 def difference_intervals(

@@ -245,3 +245,15 @@ def test_the_weights_of_every_mean_add_up_to_one_over_its_own_cells():
     assert named["group pair"].tolist() == [0.25, 0.25, 0.5, 0.0]
     assert named["cell a/te"].tolist() == [0.0, 1.0, 0.0, 0.0]
     assert all(weights.sum() == pytest.approx(1) for weights in named.values())
+
+
+def test_an_interval_of_a_score_ends_where_the_scale_of_points_does():
+    runs = [("mix", seed) for seed in range(3)]
+    nearly_none = np.zeros((3, 40, 1))
+    nearly_none[0, :4] = 1.0
+    nearly_all = 1.0 - nearly_none
+    for correct, value, edge in ((nearly_none, 10 / 3, "low"), (nearly_all, 100 - 10 / 3, "high")):
+        cells = [CellSample("task", "sw", Metric.ACCURACY, correct)]
+        (score,) = score_intervals(resample(cells, runs, seed=0), "mix", mean_of(cells))
+        assert score.value == pytest.approx(value)
+        assert getattr(score, edge) == (0.0 if edge == "low" else 100.0)
