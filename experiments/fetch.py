@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from experiments.wanted import File, Model, check_published, copy_of, files_wanted, model_wanted, own_of
-from scheduler.spec import DataSpec, StudySpec, load
+from scheduler.spec import StudySpec, load
+from scheduler.spec_parts import DataSpec
 from trainers.errors import MirrorError
 from trainers.model_files import CONFIG
 from trainers.tasks.fetching import Entry, FileState, MirrorWriter, writing

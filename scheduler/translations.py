@@ -14,7 +14,7 @@ from trainers.tasks.catalog import Catalogue
 from trainers.tasks.spec import FamilyName, FileData, HubData, Split, TaskSpec
 
 if TYPE_CHECKING:
-    from scheduler.spec import IntermediateSpec
+    from scheduler.spec_parts import IntermediateSpec
 
 COLUMN = "translations"
 

@@ -26,7 +26,8 @@ from scheduler.engine import Engine, Start, Stop, Wait
 from scheduler.facts import STUDY_FACTS, StudyBegun, TrialMoved
 from scheduler.policies import policy
 from scheduler.space import Sampler, Space
-from scheduler.spec import ObjectivesSpec, StudySpec
+from scheduler.spec import StudySpec
+from scheduler.spec_parts import ObjectivesSpec
 from scheduler.state import StudyState
 from scheduler.structured import StructuredSampler
 from scheduler.trial import Role

@@ -1,0 +1,193 @@
+"""The parts of a budget spec: one model per key, shapes only.
+
+What the values mean (tasks, languages, models that exist) is checked in ``scheduler/checks.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from budgets.spec import Count, Number, SpecModel, Whole
+from trainers.mixing import Rule
+
+Natural = Annotated[Whole, Field(ge=0)]
+Positive = Annotated[Whole, Field(ge=1)]
+Rate = Annotated[Number, Field(gt=0, lt=1)]
+Temperature = Annotated[Number, Field(ge=1)]
+Tokens = Annotated[Count, Field(gt=0)]
+Weight = Annotated[Number, Field(gt=0)]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+
+class ModelSpec(SpecModel):
+    """The encoder.
+
+    Attributes:
+        name: an entry of ``trainers/models.py``, a hub id, or a folder with a model.
+        tuning: which weights are trained.
+        precision: ``bf16`` is autocast over float32 weights, where the device has it.
+        revision: on the hub, a commit that goes before the one pinned here.
+    """
+
+    name: str
+    tuning: Literal["full"] = "full"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    revision: Commit | None = None
+
+
+class DataSpec(SpecModel):
+    """Where rows come from.
+
+    Attributes:
+        source: the hub, a mirror of it, or the generated toy world.
+        path: folder of the mirror; without it ``INTERLUDE_MIRROR`` names it.
+        revisions: on the hub, commits by ``org/name``, for data sets that have no pin here or another.
+    """
+
+    source: Literal["hub", "mirror", "toy"]
+    path: str | None = None
+    revisions: Mapping[str, Commit] = {}
+
+
+class PretrainSpec(SpecModel):
+    """Masked-LM from random weights, the first stage of a study on a toy model."""
+
+    tokens: Tokens
+    learning_rate: Rate = 1e-3
+    batch_tokens: Tokens = 2048
+
+
+class MixingSpec(SpecModel):
+    """How often a task of a mix is drawn.
+
+    Attributes:
+        rule: ``temperature`` searches cap and temperature, ``capped`` the cap alone; ``proportional``
+            follows the data, ``uniform`` treats every task alike, ``weights`` takes the ones given.
+        cap: K, examples of a task that count, lowest and highest.
+        temperature: T, lowest and highest, at least 1.
+        weights: by task, for the rule of that name; without unit.
+        text: the share of steps that masked text gets beside other tasks, lowest and highest; None
+            lets the rule decide, as for any task.
+    """
+
+    rule: Rule = "temperature"
+    cap: tuple[Tokens, Tokens] = (16_384, 131_072)
+    temperature: tuple[Temperature, Temperature] = (1.0, 4.0)
+    weights: Mapping[str, Weight] = Field(default_factory=dict)
+    text: tuple[Rate, Rate] | None = None
+
+
+class IntermediateSpec(SpecModel):
+    """What may be trained between pretraining and the target.
+
+    Attributes:
+        tasks: names in the catalogue, or of ``custom_tasks``.
+        languages: those that supervised tasks are trained in; each task's first (English) if empty.
+        translations: where the languages lie that a task does not have in the catalogue: ``configs`` in
+            configurations of their own, ``<config>.<language>``; ``column`` in the column
+            ``translations`` of the English file, a struct with a field per language.
+        text_languages: those that masked text is trained in; all it has if empty.
+        count: k, the number of tasks in a mix, lowest and highest.
+        mixing: how often each is drawn.
+        rungs: tokens trained on, ascending; each rung continues the one before.
+        learning_rate: peak, after warm-up.
+        batch_tokens: tokens, with padding, per optimiser step.
+        accumulation: micro-batches per optimiser step.
+    """
+
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
+    languages: tuple[str, ...] = ()
+    translations: Literal["configs", "column"] = "configs"
+    text_languages: tuple[str, ...] = ()
+    count: tuple[Natural, Natural]
+    mixing: MixingSpec = MixingSpec()
+    rungs: Annotated[tuple[Tokens, ...], Field(min_length=1)]
+    learning_rate: Rate
+    batch_tokens: Tokens = 2048
+    accumulation: Positive = 1
+
+
+class LowResourceSpec(SpecModel):
+    """Languages named by a definition of *low-resource*: ``default``, another name, or a list."""
+
+    low_resource: str | tuple[str, ...]
+
+
+class TargetSpec(SpecModel):
+    """What the study is for.
+
+    Attributes:
+        benchmark: the list that ``tasks`` are from, beside ``custom_tasks``.
+        tasks: names in the catalogue, or of ``custom_tasks``.
+        languages: ISO codes, a definition of *low-resource*, or ``all``.
+        skip: cells to do without, as ``task/language``.
+        tokens: trained on per target task, on English data.
+        max_examples: examples per cell that the search scores at most; None for all.
+    """
+
+    benchmark: Literal["xtreme", "xtreme-r", "beyond", "toy"]
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
+    languages: Annotated[tuple[str, ...], Field(min_length=1)] | LowResourceSpec | Literal["all"]
+    skip: tuple[str, ...] = ()
+    tokens: Tokens
+    learning_rate: Rate = 2e-5
+    batch_tokens: Tokens = 2048
+    accumulation: Positive = 1
+    max_examples: Tokens | None = None
+
+
+class ObjectivesSpec(SpecModel):
+    """What is traded off. The score is always among them."""
+
+    score: Literal["max"]
+    gpu_hours: Literal["min"] | None = None
+
+    @property
+    def directions(self) -> tuple[Literal["max", "min"], ...]:
+        """One word per objective: the score, then device time if it is one."""
+        return ("max",) if self.gpu_hours is None else ("max", "min")
+
+
+class SearchSpec(SpecModel):
+    """Who proposes mixes and who decides which go on.
+
+    Attributes:
+        sampler: Optuna's, plain random, or ``structured``, which fits a surrogate of mixes.
+        acquisition: what ``structured`` asks for most of: expected improvement per hour, or ``plain``
+            improvement whatever its price.
+        prior: what ``structured`` starts from: a YAML of published gains, or a past study's run folder.
+        policy: which trial climbs to the next rung; ``grid`` runs every mix at every rung with every
+            seed, in place of a search.
+        eta: one trial in ``eta`` is promoted, under ``halving``.
+        max_trials: proposals at most; None leaves it to the budget.
+    """
+
+    sampler: Literal["tpe", "nsga2", "gp", "random", "structured"] = "tpe"
+    acquisition: Literal["per-hour", "plain"] = "per-hour"
+    prior: str | None = None
+    policy: Literal["halving", "random", "uniform", "grid"] = "halving"
+    eta: Annotated[Whole, Field(ge=2)] = 3
+    max_trials: Positive | None = None
+
+
+class FinalSpec(SpecModel):
+    """What ``final_share`` pays for: the best recipes, repeated over seeds on report cells.
+
+    Attributes:
+        finalists: mixes beside the control.
+        max_seeds: repetitions of each at most; the budget may end before.
+        max_examples: examples per cell that a report scores at most; None for all.
+    """
+
+    finalists: Positive = 2
+    max_seeds: Positive = 8
+    max_examples: Tokens | None = None
+
+
+class TrackingSpec(SpecModel):
+    """Where runs are shown; a relative SQLite path lies inside the store."""
+
+    mlflow: str | None = "sqlite:///mlflow.db"
