@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from trainers.provenance import environment, git_commit
+from trainers.provenance import cpu_name, environment, git_commit
 
 
 def test_the_environment_is_plain_json_with_versions_and_machine():
@@ -12,6 +12,7 @@ def test_the_environment_is_plain_json_with_versions_and_machine():
     assert json.loads(json.dumps(record)) == record
     assert record["packages"]["torch"]
     assert record["cpu_count"] >= 1
+    assert record["cpu"] == cpu_name() != ""
     assert record["argv"] == sys.argv
 
 
