@@ -51,7 +51,7 @@ def record(spec_file: str, to: str, console: Console, *, driver: str, store: str
     )
     with Progress(console) as progress:
         state = run_study(grid, text, driver, progress, Interrupt(console.print))
-    table = Table.of(tree_of(grid), state, {trial.recipe for trial in state.trials.values()})
+    table = Table.of(tree_of(grid), state, dict.fromkeys(t.recipe for t in state.trials.values()))
     path = Path(to).expanduser()
     table.save(path)
     console.print(f"{len(table.rows)} stages recorded; {state.ended}", markup=False, highlight=False)
