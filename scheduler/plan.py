@@ -21,7 +21,7 @@ from scheduler.spec import StudySpec
 from scheduler.state import StudyState
 from scheduler.study import Study, least_cap, simulated, space_of, tree_of
 from scheduler.trial import Role
-from trainers.stage import CellScore, EvaluateStage, Measurement, Order, Outcome, stage_name
+from trainers.stage import CellScore, Measurement, Order, Outcome, ScoringStage, stage_name
 from trainers.tasks.hub import on_no_hub
 
 _NO_LESSONS = Lessons()
@@ -144,7 +144,7 @@ def _played(study: Study, before: Forecast, *, at_upper: bool) -> tuple[Study, i
         estimate = before.estimate(study.tree.work(order.stage))
         cost = estimate.upper if at_upper else estimate.expected
         scores: tuple[CellScore, ...] = ()
-        if isinstance(order.stage, EvaluateStage):
+        if isinstance(order.stage, ScoringStage):
             scores = tuple(
                 CellScore(order.stage.task, code, "", 0.0, 0) for code in order.stage.languages
             )

@@ -21,7 +21,7 @@ from budgets.ledger import Balance
 from scheduler.facts import StudyBegun
 from scheduler.state import StudyState
 from scheduler.trial import Trial, TrialState
-from trainers.stage import EvaluateStage, Stage, TargetStage
+from trainers.stage import EvaluateStage, MergeStage, Stage, TargetStage
 
 if TYPE_CHECKING:
     from scheduler.plan import Plan
@@ -147,7 +147,7 @@ def _running(state: StudyState) -> list[str]:
 
 def stage_words(stage: Stage) -> str:
     """A stage in a few words: what, and on which task or how many tokens."""
-    if isinstance(stage, TargetStage | EvaluateStage):
+    if isinstance(stage, TargetStage | EvaluateStage | MergeStage):
         return f"{stage.kind} {stage.task}"
     return f"{stage.kind} {stage.tokens:,} tokens"
 

@@ -22,13 +22,14 @@ from scheduler.errors import TableError
 from scheduler.mix import Mix
 from scheduler.state import StudyState
 from scheduler.tree import StageTree
-from scheduler.trial import Recipe
+from scheduler.trial import MERGED, Recipe
 from trainers.stage import (
     CellScore,
     EvaluateStage,
     Half,
     IntermediateStage,
     Measurement,
+    MergeStage,
     Outcome,
     PretrainStage,
     StageKind,
@@ -46,7 +47,7 @@ class Place:
     Attributes:
         mix: as JSON; empty for the pretrain stage, which all recipes share.
         seed: of the recipe; 0 for the pretrain stage.
-        rung: the one whose score the stage serves first.
+        rung: the one whose score the stage serves first; ``MERGED`` for a merge.
         kind: of the stage.
         task: target task; empty for what is trained before.
         half: of an evaluation; empty for training.
@@ -190,6 +191,8 @@ def _place(tree: StageTree, stage: object, recipe: Recipe, rung: int) -> Place:
             return Place(mix, seed, rung, stage.kind, task)
         case EvaluateStage(task=task, half=half):
             return Place(mix, seed, rung, stage.kind, task, half)
+        case MergeStage(task=task, half=half):
+            return Place(mix, seed, MERGED, stage.kind, task, half)
     raise TypeError(f"{type(stage).__name__} has no place in a table")
 
 
@@ -233,6 +236,6 @@ def _problem(place: Place, measured: Measurement) -> str:
     wrong = [f"{c.language} scored {c.value}" for c in measured.scores if not math.isfinite(c.value)]
     if measured.bill.total.ms <= 0:
         wrong.append("a bill of 0 ms")
-    if place.kind is StageKind.EVALUATE and not measured.scores:
+    if place.kind in (StageKind.EVALUATE, StageKind.MERGE) and not measured.scores:
         wrong.append("an evaluation without a score")
     return "; ".join(wrong)

@@ -10,6 +10,8 @@ from types import MappingProxyType
 from scheduler.errors import MoveError
 from scheduler.mix import Mix
 
+MERGED = -1  # the rung below rung 0: the mix's task vectors are merged, nothing is trained
+
 
 class Role(StrEnum):
     """Why a trial exists."""

@@ -7,6 +7,7 @@ has never seen.
     pretrain, intermediate     tokens                    masked text costs a projection more
     target                     tokens
     evaluate                   rows that are read        each task has its own tokens a row
+    merge                      the same                  and the encoders that it is made of are read
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from trainers.stage import (
     EvaluateStage,
     Half,
     IntermediateStage,
+    MergeStage,
     ModelRef,
     Optimisation,
     PretrainStage,
+    ScoringStage,
     Stage,
     TargetStage,
 )
@@ -35,6 +38,8 @@ from trainers.tasks.spec import FamilyName, Split, TaskSpec
 # long is released, one that is too short ends a stage early.
 _PRIOR_OPS_PER_S = {"cpu": 2.0e10, "gpu": 3.0e13}
 _PRIOR_FIXED_MS = 400
+_PRIOR_READ_BYTES_PER_S = 5.0e8  # of an encoder that is merged: from disk, and added
+_BYTES_PER_WEIGHT = 4
 _PRIOR_TOKENS_PER_ROW = 48
 _MASKED_SHARE = 0.15  # of masked text's tokens that are predicted (trainers/families/masked.py)
 UNKNOWN_ROWS = 1_000  # per split and language, where the hub's size is not in the catalogue
@@ -68,10 +73,12 @@ class Workload:
         weights = 12 * model.n_layers * model.width**2
         how = _how(stage.model)
         match stage:
-            case EvaluateStage(task=name):
+            case EvaluateStage(task=name) | MergeStage(task=name):
                 task, rows = self.tasks[name], self._rows_read(stage)
                 ops = 2 * weights * _tokens_a_row(task) * rows
-                return Work(f"evaluate/{task.family}/{name}/{how}", rows, self._prior_ms(ops))
+                read_ms = _n_read(stage) * _read_ms(model.n_parameters or weights)
+                key = f"{stage.kind}/{task.family}/{name}/{how}"
+                return Work(key, rows, self._prior_ms(ops) + read_ms)
             case TargetStage(task=name, tokens=tokens):
                 what, n_units = f"target/{self.tasks[name].family}/{name}", tokens
             case IntermediateStage():
@@ -102,7 +109,7 @@ class Workload:
         masked = (s.rate for s in stage.shares if self.tasks[s.task].family is FamilyName.MASKED)
         return sum(masked)
 
-    def _rows_read(self, stage: EvaluateStage) -> int:
+    def _rows_read(self, stage: ScoringStage) -> int:
         """Examples that an evaluation reads: half of a split that search and report share.
 
         The candidates of a ranking are read whole, for every language anew; what tunes a report is read
@@ -122,6 +129,15 @@ class Workload:
 def is_tuned(task: TaskSpec, half: Half) -> bool:
     """Whether the examples of the search set a threshold that this half is scored with."""
     return task.family is FamilyName.MINING and half is Half.REPORT
+
+
+def _n_read(stage: ScoringStage) -> int:
+    """Encoders that are read to be merged: the parts, the base, and that of the target stage."""
+    return len(stage.parts) + 1 + (stage.target is not None) if isinstance(stage, MergeStage) else 0
+
+
+def _read_ms(n_weights: int) -> int:
+    return round(1000 * _BYTES_PER_WEIGHT * n_weights / _PRIOR_READ_BYTES_PER_S)
 
 
 def _trained(stage: IntermediateStage) -> int:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from trainers.families.base import Batch, Examples, Family, Records
     from trainers.models import ModelEntry
-    from trainers.stage import EvaluateStage
+    from trainers.stage import ScoringStage
     from trainers.tasks.source import Source
     from trainers.tasks.spec import TaskSpec
 
@@ -38,7 +38,7 @@ class DeadlinePassed(Exception):  # noqa: N818 - a planned stop, not something g
 
 
 def evaluate(
-    stage: EvaluateStage,
+    stage: ScoringStage,
     task: TaskSpec,
     encoder: nn.Module,
     head: nn.Module,

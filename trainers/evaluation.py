@@ -1,4 +1,9 @@
-"""An evaluate stage, cell by cell, so that what was scored once is not scored again.
+"""A stage that scores cells, one by one, so that what was scored once is not scored again.
+
+    evaluate   the encoder of a stage, and its head
+    merge      an encoder that is made of several (trainers/merging.py), and the head of the target
+
+Both leave scores and a record per example, in one form, and no weights.
 
 A stage that is stopped leaves the cells it has finished under ``<name>.partial`` in the store, in the
 form of a finished stage; the next attempt scores the rest.
@@ -22,7 +27,7 @@ from trainers.errors import InfeasibleError
 from trainers.evaluate import DeadlinePassed, evaluate
 from trainers.loop import SaveRhythm
 from trainers.memory import free_cached, ran_out
-from trainers.stage import CellScore, EvaluateStage, Outcome, stage_name
+from trainers.stage import CellScore, MergeStage, Outcome, ScoringStage, stage_name
 from trainers.training import FACTS, Lease
 
 if TYPE_CHECKING:
@@ -39,7 +44,7 @@ _BATCH_TOKENS = {"cuda": 65_536, "cpu": 4_096}
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What came of an evaluate stage in one lease.
+    """What came of a stage that scores in one lease.
 
     Attributes:
         outcome: how it ended.
@@ -86,8 +91,8 @@ class _Cells:
         )
 
 
-def run_evaluation(stage: EvaluateStage, warm: WarmCache, store: StageStore, lease: Lease) -> Evaluated:
-    """Carry out an evaluate stage, or as much of it as the lease allows.
+def run_evaluation(stage: ScoringStage, warm: WarmCache, store: StageStore, lease: Lease) -> Evaluated:
+    """Carry out a stage that scores, or as much of it as the lease allows.
 
     Raises:
         TaskError: its data cannot be used.
@@ -110,9 +115,9 @@ def run_evaluation(stage: EvaluateStage, warm: WarmCache, store: StageStore, lea
 
 
 class _Run:
-    """One lease of an evaluate stage in progress."""
+    """One lease of a stage that scores in progress."""
 
-    def __init__(self, stage: EvaluateStage, warm: WarmCache, store: StageStore, lease: Lease) -> None:
+    def __init__(self, stage: ScoringStage, warm: WarmCache, store: StageStore, lease: Lease) -> None:
         self._stage = stage
         self._name = stage_name(stage)
         self._warm = warm
@@ -129,9 +134,12 @@ class _Run:
     def load(self) -> None:
         """Bring encoder and head to the device, and the cells that an earlier attempt finished."""
         stage, warm = self._stage, self._warm
-        self._encoder = warm.encoder(stage.model, stage.parent)
+        if isinstance(stage, MergeStage):
+            self._encoder, head_of = warm.merged_encoder(stage), stage.target
+        else:
+            self._encoder, head_of = warm.encoder(stage.model, stage.parent), stage.parent
         width = self._encoder.config.hidden_size
-        self._head = warm.head(warm.task(stage.task), width, stage.parent)
+        self._head = warm.head(warm.task(stage.task), width, head_of)
         with self._store.reading(self._name + PARTIAL) as folder:
             if folder is not None:
                 self._cells = _Cells.load(folder)

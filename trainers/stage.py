@@ -9,6 +9,8 @@ parent's fingerprint, so a chain of stages is its own key:
     pretrain -> intermediate(1M) -> intermediate(4M) -> ...
                      |                    |
                    target ...           target -> evaluate(search), evaluate(report)
+
+A merge stands on several: single-task intermediate stages, and the target stage of the control.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ class StageKind(StrEnum):
     INTERMEDIATE = "intermediate"
     TARGET = "target"
     EVALUATE = "evaluate"
+    MERGE = "merge"
 
 
 class Half(StrEnum):
@@ -179,7 +182,52 @@ class EvaluateStage:
     kind = StageKind.EVALUATE
 
 
-Stage = PretrainStage | IntermediateStage | TargetStage | EvaluateStage
+@dataclass(frozen=True, slots=True)
+class MergePart:
+    """One task vector of a merge: the encoder of ``stage`` minus the base, times ``weight``.
+
+    Attributes:
+        stage: fingerprint of a single-task intermediate stage.
+        weight: the task's rate in the mix.
+    """
+
+    stage: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class MergeStage:
+    """Scores of one target task on an encoder that was merged, not trained; no weights are saved.
+
+        theta = base + scale * sum_i weight_i (theta_i - base) [+ theta_target - base]
+
+    Attributes:
+        base: fingerprint of the pretrain stage, None for a published model.
+        parts: the mix, a task vector per task.
+        scale: of the mix's task vectors.
+        target: the control's target stage of this task, whose task vector is added and whose head is
+            used; None for retrieval.
+        languages, half, data, max_examples, definition: as in :class:`EvaluateStage`.
+    """
+
+    model: ModelRef
+    base: str | None
+    parts: tuple[MergePart, ...]
+    scale: float
+    target: str | None
+    task: str
+    languages: tuple[str, ...]
+    half: Half
+    data: tuple[DataIdentity, ...]
+    max_examples: int | None = None
+    definition: str = ""
+    code: int = CODE_VERSION
+
+    kind = StageKind.MERGE
+
+
+ScoringStage = EvaluateStage | MergeStage
+Stage = PretrainStage | IntermediateStage | TargetStage | ScoringStage
 
 
 def stage_name(stage: Stage) -> str:
@@ -236,7 +284,7 @@ class Measurement:
         stage: fingerprint.
         outcome: how it ended.
         bill: every millisecond of the lease.
-        scores: cells, for an evaluate stage.
+        scores: cells, for an evaluate or merge stage.
         n_tokens: tokens trained on in this lease, without padding.
         facts: small numbers worth keeping: final loss, padding share, peak bytes, tokens per s.
         rates: the share of batches each task really got.

@@ -20,9 +20,10 @@ from trainers.checkpoints import StageStore
 from trainers.encoder import load_encoder, load_tokenizer, model_place, random_encoder
 from trainers.errors import MalformedDataError, ModelError
 from trainers.features import features
+from trainers.merging import merge, terms
 from trainers.models import ModelEntry
 from trainers.models import entry as model_entry
-from trainers.stage import ModelRef, Optimisation, TaskShare
+from trainers.stage import MergeStage, ModelRef, Optimisation, TaskShare
 from trainers.state import make_head
 from trainers.tasks import open_source
 from trainers.tasks.canonical import training_examples
@@ -99,19 +100,32 @@ class WarmCache:
             ModelError: the model has no published weights.
             StoreError: the store does not have ``parent``.
         """
-        wanted = parent or f"{model.name}@{model.revision}"
+        wanted = _key(model, parent)
         if self._encoder is not None and self._holds == wanted:
             return self._encoder
         weights = self._weights.get(wanted)
         if weights is None or self._encoder is None or self._shape != model.name:
-            where = self._store.open(parent) if parent else model_place(self.entry(model), *self._place)
-            self._encoder = load_encoder(self.entry(model), where).to(self.device)
+            self._encoder = self._load(model, parent).to(self.device)
             self._keep_weights(wanted, self._encoder)
         else:
             self._encoder.load_state_dict(weights)
             self._weights.move_to_end(wanted)
         self._shape, self._holds = model.name, wanted
         return self._encoder
+
+    def merged_encoder(self, stage: MergeStage) -> PreTrainedModel:
+        """The encoder that ``stage`` describes; it is nobody's afterwards.
+
+        Raises:
+            ModelError: what is merged is not of one architecture, or the model has no published weights.
+            StoreError: the store lacks one of the stages that are merged.
+        """
+        encoder = self._encoder
+        if encoder is None or self._shape != stage.model.name:
+            encoder = self.encoder(stage.model, stage.base)
+        self._holds = ""
+        merge(encoder, terms(stage), lambda source: self._host_weights(stage.model, source))
+        return encoder
 
     def lend(self) -> None:
         """Note that the encoder is about to change, so that it holds nobody's weights."""
@@ -196,6 +210,18 @@ class WarmCache:
         self.n_skipped[share.data] = n_skipped
         return concatenate_datasets(parts)
 
+    def _load(self, model: ModelRef, parent: str | None) -> PreTrainedModel:
+        where = self._store.open(parent) if parent else model_place(self.entry(model), *self._place)
+        return load_encoder(self.entry(model), where)
+
+    def _host_weights(self, model: ModelRef, parent: str | None) -> dict[str, torch.Tensor]:
+        """The weights of ``parent`` in host memory, read if they are not there."""
+        wanted = _key(model, parent)
+        if wanted not in self._weights:
+            self._keep_weights(wanted, self._load(model, parent))
+        self._weights.move_to_end(wanted)
+        return self._weights[wanted]
+
     def _keep_weights(self, name: str, encoder: PreTrainedModel) -> None:
         self._weights[name] = {
             key: value.detach().to("cpu", copy=True) for key, value in encoder.state_dict().items()
@@ -203,3 +229,8 @@ class WarmCache:
         self._weights.move_to_end(name)
         while len(self._weights) > _WEIGHTS_KEPT:
             self._weights.popitem(last=False)
+
+
+def _key(model: ModelRef, parent: str | None) -> str:
+    """The name of the weights that a stage with this parent starts from."""
+    return parent or f"{model.name}@{model.revision}"

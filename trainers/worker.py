@@ -31,10 +31,10 @@ from trainers.meter import Meter
 from trainers.provenance import cpu_name
 from trainers.stage import (
     CellScore,
-    EvaluateStage,
     Measurement,
     Order,
     Outcome,
+    ScoringStage,
     stage_name,
 )
 from trainers.tasks.spec import TaskSpec
@@ -165,7 +165,7 @@ class Worker:
                 return found
             warm = self._warm = self._warm or self._warm_up(store)
             lease = Lease(meter, self._clock, order.limit.ms / 1000, order.grace.ms / 1000, hurried)
-        if isinstance(stage, EvaluateStage):
+        if isinstance(stage, ScoringStage):
             scored = run_evaluation(stage, warm, store, lease)
             return _Found(scored.outcome, scored.scores, facts=scored.facts, error=scored.error)
         lease.save_s = self._save_s

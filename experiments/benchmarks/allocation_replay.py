@@ -31,7 +31,7 @@ from scheduler.spec_parts import ObjectivesSpec
 from scheduler.state import StudyState
 from scheduler.structured import StructuredSampler
 from scheduler.trial import Role
-from trainers.stage import EvaluateStage, Measurement, Order, Outcome
+from trainers.stage import Measurement, Order, Outcome, ScoringStage
 
 PolicyName = Literal["halving", "uniform"]
 Proposer = Literal["structured", "tpe", "nsga2", "gp", "random"]
@@ -224,7 +224,7 @@ class _Leases:
                 self.repeated_ms += left_ms
             self._done.add(measured.stage)
             return replace(measured, bill=_of(left_ms, measured.bill))
-        if isinstance(order.stage, EvaluateStage):
+        if isinstance(order.stage, ScoringStage):
             self.repeated_ms += granted_ms
         else:
             self._trained_ms[measured.stage] = self._trained_ms.get(measured.stage, 0) + granted_ms

@@ -36,7 +36,7 @@ from scheduler.places import unchanging
 from scheduler.progress import kind_of
 from scheduler.state import StudyState
 from scheduler.trial import Trial, TrialState
-from trainers.stage import EvaluateStage, Outcome, Stage, TargetStage
+from trainers.stage import EvaluateStage, MergeStage, Outcome, Stage, TargetStage
 
 _SHOWN = "interlude.facts"
 _FACTS_A_FLUSH = 500
@@ -284,7 +284,7 @@ def _last_status(trial: Trial) -> str:
 
 def _stage_title(stage: Stage) -> str:
     """A stage in a few words: ``target xnli``, ``intermediate 1,000,000 tokens``."""
-    if isinstance(stage, TargetStage | EvaluateStage):
+    if isinstance(stage, TargetStage | EvaluateStage | MergeStage):
         return f"{stage.kind} {stage.task}"
     return f"{stage.kind} {stage.tokens:,} tokens"
 

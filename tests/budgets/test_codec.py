@@ -17,7 +17,16 @@ from budgets.bill import Bill, Purpose
 from budgets.codec import FactCodec, codec
 from budgets.ledger import Charged, Entry, Opened, Released, Reserved
 from scheduler.facts import StageStarted, StudyBegun, StudyFact
-from trainers.stage import IntermediateStage, ModelRef, Optimisation, TargetStage
+from trainers.stage import (
+    EvaluateStage,
+    Half,
+    IntermediateStage,
+    MergePart,
+    MergeStage,
+    ModelRef,
+    Optimisation,
+    TargetStage,
+)
 
 FACTS = (*get_args(Entry), *get_args(StudyFact))
 
@@ -66,6 +75,8 @@ def test_stages_of_a_union_keep_their_class_though_their_fields_would_fit_anothe
     for stage in (
         IntermediateStage(model, None, None, (), 0, 5, steps, 1),
         TargetStage(model, "p", "xnli", (), 5, steps, 1),
+        EvaluateStage(model, "p", "xnli", ("sw",), Half.SEARCH, ()),
+        MergeStage(model, None, (MergePart("p", 0.5),), 1.5, "t", "xnli", ("sw",), Half.SEARCH, ()),
     ):
         fact = StageStarted("t", "h", "s", stage, 1, 5)
         again = FactCodec(FACTS).read(*FactCodec(FACTS).write(fact))

@@ -11,7 +11,15 @@ from scheduler.mix import Mix
 from scheduler.trial import Recipe
 from scheduler.workload import _MASKED_SHARE
 from trainers.families.masked import MASKED_SHARE
-from trainers.stage import EvaluateStage, Half, IntermediateStage, ModelRef, TargetStage
+from trainers.stage import (
+    EvaluateStage,
+    Half,
+    IntermediateStage,
+    MergePart,
+    MergeStage,
+    ModelRef,
+    TargetStage,
+)
 
 
 def stages(tree, tasks=("toy_entailment", "toy_roles")):
@@ -63,6 +71,25 @@ def test_masked_text_costs_its_share_of_the_vocabulary_too():
     text = of_type(tree, IntermediateStage, tasks=("toy_entailment", "toy_text"))
     assert tree.work(text).n_units > tree.work(without).n_units
     assert _MASKED_SHARE == MASKED_SHARE
+
+
+def test_a_merge_reads_the_rows_of_its_evaluation_and_every_encoder_that_it_is_made_of():
+    tree = small_tree()
+    judged = of_type(tree, EvaluateStage)
+    model = ModelRef("xlm-roberta-base", "")
+
+    def merged(n_parts, target):
+        parts = tuple(MergePart(f"{number}", 1.0) for number in range(n_parts))
+        cells = (judged.task, judged.languages, judged.half, judged.data)
+        return tree.work(MergeStage(model, "base", parts, 1.0, target, *cells, judged.max_examples))
+
+    evaluation = tree.work(replace(judged, model=model))
+    assert merged(2, None).key == evaluation.key.replace("evaluate/", "merge/")
+    assert merged(2, None).n_units == evaluation.n_units
+    read_ms = merged(3, None).prior_ms - merged(2, None).prior_ms
+    assert read_ms > 1_000  # 1.1 GB
+    assert merged(2, "target").prior_ms == merged(3, None).prior_ms
+    assert merged(2, None).prior_ms == evaluation.prior_ms + 3 * read_ms
 
 
 def test_a_stage_of_a_task_that_the_study_cannot_name_has_no_size():
