@@ -54,7 +54,8 @@ class Features:
             ((high + low) / 2, (high - low) / 2) for low, high in (axis.ends for axis in space.axes)
         ]
         self._known: dict[Mix, Floats] = {}
-        self.n = self.n_main + len(self._first) + 1 + 2 * len(self._axes) + self.n_main - 1
+        self._n_subset = self.n_main + len(self._first) + 1
+        self.n = self._n_subset + 2 * len(self._axes) + self.n_main - 1
 
     def rows(self, mixes: Sequence[Mix], tokens: Sequence[int]) -> Floats:
         """The design matrix of ``mixes`` after ``tokens``, one number for each.
@@ -63,13 +64,25 @@ class Features:
             Shape (mixes, features), the growth of effects in the last columns.
         """
         static = np.stack([self._static(mix) for mix in mixes])
-        z = np.array([self.z(n) for n in tokens])
-        grown = static[:, 1 : self.n_main] * (_GROWTH * z[:, None])
-        return np.hstack([static, grown])
+        return self._grown(static, np.array([self.z(n) for n in tokens]))
 
     def at_top(self, mixes: Sequence[Mix]) -> Floats:
         """The design matrix of ``mixes`` at the top rung; of none, one without rows."""
         return self.rows(mixes, [self.top] * len(mixes)) if mixes else np.empty((0, self.n))
+
+    def subsets(self, bits: Floats, z: float) -> Floats:
+        """The design matrix of subsets of the tasks, the searched numbers in their middle.
+
+        Args:
+            bits: shape (subsets, tasks); one of none is a stage that trains nothing, not the control.
+            z: how far below the top they are trained.
+        """
+        return self._grown(self._of_bits(bits), np.full(len(bits), z))
+
+    @property
+    def control(self) -> Floats:
+        """The row of k = 0."""
+        return np.array([_CONSTANT, *[0.0] * (self.n - 1)])
 
     def z(self, tokens: int) -> float:
         """How far below the top a length of training is; 0 for the control, which has none."""
@@ -83,7 +96,7 @@ class Features:
 
     def _built(self, mix: Mix) -> Floats:
         if not mix.count:
-            return np.array([_CONSTANT, *[0.0] * (self.n - self.n_main)])
+            return self.control[: self.n - self.n_main + 1]
         point = self._space.encode(mix)
         bits = np.array(point.bits, dtype=np.float64)
         numbers = np.array(
@@ -92,9 +105,18 @@ class Features:
                 for number, (middle, half) in zip(point.numbers, self._axes, strict=True)
             ]
         )
-        pairs = bits[self._first] * bits[self._second]
-        crowd = pairs.sum() / math.sqrt(max(1, len(pairs)))
-        main = [_CONSTANT, 1.0, *bits]
-        return np.concatenate(
-            [main, _PAIR * pairs, [_PAIR * crowd], _NUMBER * numbers, _CURVE * numbers**2]
-        )
+        row: Floats = self._of_bits(bits[None])[0]
+        row[self._n_subset :] = np.concatenate([_NUMBER * numbers, _CURVE * numbers**2])
+        return row
+
+    def _of_bits(self, bits: Floats) -> Floats:
+        """The columns that do not depend on tokens, 0 for the searched numbers."""
+        pairs = bits[:, self._first] * bits[:, self._second]
+        crowd = pairs.sum(axis=1, keepdims=True) / math.sqrt(max(1, pairs.shape[1]))
+        any_stage = np.tile([_CONSTANT, 1.0], (len(bits), 1))
+        numbers = np.zeros((len(bits), 2 * len(self._axes)))
+        return np.hstack([any_stage, bits, _PAIR * pairs, _PAIR * crowd, numbers])
+
+    def _grown(self, static: Floats, z: Floats) -> Floats:
+        """With the columns for the growth of effects, for each row's z."""
+        return np.hstack([static, static[:, 1 : self.n_main] * (_GROWTH * z[:, None])])
