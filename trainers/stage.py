@@ -184,12 +184,7 @@ class EvaluateStage:
 
 @dataclass(frozen=True, slots=True)
 class MergePart:
-    """One task vector of a merge: the encoder of ``stage`` minus the base, times ``weight``.
-
-    Attributes:
-        stage: fingerprint of a single-task intermediate stage.
-        weight: the task's rate in the mix.
-    """
+    """A task vector of a merge, by its rate: the encoder of a single-task ``stage`` minus the base."""
 
     stage: str
     weight: float
