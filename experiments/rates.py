@@ -26,12 +26,15 @@ class Rate:
 def rates_of(study: Study, trial: str) -> tuple[Rate, ...]:
     """The rates of a trial at its longest finished intermediate stage; none before there is one."""
     shared = study.state.shared.get(trial, set())
+    tasks = set(study.state.trials[trial].recipe.mix.tasks)
     longest: tuple[IntermediateStage, StageRecord] | None = None
     for record in study.state.stages.values():
         ours = record.name in shared or any(lease.started.trial == trial for lease in record.leases)
         stage = record.config
         if not (ours and record.done and isinstance(stage, IntermediateStage)):
             continue
+        if {share.task for share in stage.shares} != tasks:
+            continue  # one task's alone, of which the mix was merged
         if longest is None or stage.tokens > longest[0].tokens:
             longest = stage, record
     if longest is None:

@@ -21,6 +21,8 @@ from trainers.tasks.spec import HubData
 if TYPE_CHECKING:
     from scheduler.spec import StudySpec
 
+_LOOKS = ("halving", "grid")  # policies that decide by a first look, or record it
+
 
 def problems_of(spec: StudySpec) -> list[str]:
     """Everything that keeps ``spec`` from being carried out, empty when nothing does."""
@@ -195,6 +197,11 @@ def _data(spec: StudySpec) -> Iterator[str]:
 
 def _search(spec: StudySpec) -> Iterator[str]:
     search = spec.search
+    if spec.intermediate.merged is not None and search.policy not in _LOOKS:
+        yield (
+            f"intermediate.merged: the policy {search.policy!r} trains every mix whatever its first "
+            f"look says; remove the key, or choose a policy that uses it ({', '.join(_LOOKS)})"
+        )
     if search.sampler != "structured":
         given = {"acquisition": search.acquisition != "per-hour", "prior": search.prior is not None}
         for key in (key for key, is_given in given.items() if is_given):

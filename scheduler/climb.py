@@ -12,7 +12,7 @@ from scheduler.lessons import lesson_of, worked
 from scheduler.observation import Observation
 from scheduler.score import group_means, sampling_error, score
 from scheduler.state import StudyState
-from scheduler.tree import Node, StageTree, merged
+from scheduler.tree import Node, StageTree, union
 from scheduler.trial import Recipe, Role, Trial, TrialState
 from trainers.stage import CellScore, Half, Measurement, Outcome
 
@@ -172,7 +172,7 @@ class Climb:
         longest stage's hold needs beyond it, or the last reservation would be refused.
         """
         paths = [self._nodes(recipe, rung, half) for recipe, rung in recipes]
-        return self.cost_of(merged(paths).values())
+        return self.cost_of(union(paths).values())
 
     def cost_of(self, nodes: Iterable[Node]) -> DeviceTime:
         """Forecast of those of ``nodes`` that are neither done nor in flight, at the dearest rate."""

@@ -38,7 +38,7 @@ def finalists(state: StudyState, n: int) -> tuple[Trial, ...]:
     A rung is how long a mix is trained, which is part of the question: a short stage that beats a
     long one is the better recipe, and the cheaper.
     """
-    scored = [t for t in state.searched if t.scores and t.role is Role.SEARCH]
+    scored = [t for t in state.searched if t.trained_scores and t.role is Role.SEARCH]
     return tuple(sorted(scored, key=lambda t: (-t.best_score, t.name))[:n])
 
 

@@ -137,8 +137,8 @@ def _of_study(folder: Path) -> tuple[list[PriorGain], str]:
         raise SpecError([problem], str(folder))
     points: dict[tuple[str, ...], list[float]] = defaultdict(list)
     for trial in state.searched:
-        if trial.scores and trial.recipe.mix.count:
-            points[trial.recipe.mix.tasks].append(trial.scores[trial.rung] - control.best_score)
+        if (scores := trial.trained_scores) and trial.recipe.mix.count:
+            points[trial.recipe.mix.tasks].append(scores[max(scores)] - control.best_score)
     gains = [
         PriorGain(tasks=tasks, points=fmean(found), sd=_OTHER_STUDY_SD)
         for tasks, found in points.items()

@@ -20,7 +20,7 @@ from budgets.bill import Purpose
 from budgets.ledger import Balance
 from scheduler.facts import StudyBegun
 from scheduler.state import StudyState
-from scheduler.trial import Trial, TrialState
+from scheduler.trial import Trial, TrialState, rung_word
 from trainers.stage import EvaluateStage, MergeStage, Stage, TargetStage
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ def status_view(state: StudyState, balance: Balance) -> RenderableType:
 def _trial_table(state: StudyState) -> Table:
     table = _table("", ("trial", "k", "tasks", "state", "rung", "score"))
     for trial in sorted(state.trials.values(), key=_standing, reverse=True)[:_TRIALS_SHOWN]:
-        score = f"{trial.best_score:.2f}" if trial.scores else ""
-        mix = trial.recipe.mix
-        table.add_row(trial.name, str(mix.count), str(mix), trial.state, str(trial.rung), score)
+        score = f"{trial.best_score:.2f}" if trial.trained_scores else ""
+        mix, rung = trial.recipe.mix, rung_word(trial.rung)
+        table.add_row(trial.name, str(mix.count), str(mix), trial.state, rung, score)
     left = len(state.trials) - _TRIALS_SHOWN
     if left > 0:
         table.caption = f"and {left} more"
@@ -133,7 +133,7 @@ def best_line(state: StudyState) -> str:
 
 def _standing(trial: Trial) -> float:
     """The best score at any rung, below every score for a trial that has none."""
-    return trial.best_score if trial.scores else float("-inf")
+    return trial.best_score if trial.trained_scores else float("-inf")
 
 
 def _trial_counts(state: StudyState) -> str:

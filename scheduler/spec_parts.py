@@ -80,6 +80,20 @@ class MixingSpec(SpecModel):
     text: tuple[Rate, Rate] | None = None
 
 
+class MergedSpec(SpecModel):
+    """A first look at a mix that trains nothing: its tasks' encoders, trained alone, are merged.
+
+        theta = base + scale * sum_k rate_k (theta_k - base)
+
+    Attributes:
+        scale: of the sum of task vectors; 1 is their weighted mean.
+
+    Source: task vectors, Ilharco et al. 2023, arXiv:2212.04089.
+    """
+
+    scale: Annotated[Number, Field(gt=0)] = 1.0
+
+
 class IntermediateSpec(SpecModel):
     """What may be trained between pretraining and the target.
 
@@ -93,6 +107,7 @@ class IntermediateSpec(SpecModel):
         count: k, the number of tasks in a mix, lowest and highest.
         mixing: how often each is drawn.
         rungs: tokens trained on, ascending; each rung continues the one before.
+        merged: the rung below them; None leaves it out.
         learning_rate: peak, after warm-up.
         batch_tokens: tokens, with padding, per optimiser step.
         accumulation: micro-batches per optimiser step.
@@ -105,6 +120,7 @@ class IntermediateSpec(SpecModel):
     count: tuple[Natural, Natural]
     mixing: MixingSpec = MixingSpec()
     rungs: Annotated[tuple[Tokens, ...], Field(min_length=1)]
+    merged: MergedSpec | None = None
     learning_rate: Rate
     batch_tokens: Tokens = 2048
     accumulation: Positive = 1

@@ -183,8 +183,8 @@ class StudyState:
         return tuple(t for t in self.trials.values() if t.role is Role.FINAL)
 
     def best(self) -> Trial | None:
-        """The control or sampled trial with the best score at any rung."""
-        scored = [t for t in self.searched if t.scores]
+        """The control or sampled trial with the best score at any rung that trains."""
+        scored = [t for t in self.searched if t.trained_scores]
         return max(scored, key=lambda t: t.best_score, default=None)
 
     def measurements(self) -> Iterator[tuple[StageStarted, Measurement]]:

@@ -49,7 +49,7 @@ def _shown(trial: Trial | None) -> dict[str, object] | None:
         "cap": trial.recipe.mix.cap,
         "temperature": trial.recipe.mix.temperature,
         "text": trial.recipe.mix.text,
-        "rung": trial.best_rung if trial.scores else None,
-        "score": round(trial.best_score, 3) if trial.scores else None,
+        "rung": trial.best_rung if trial.trained_scores else None,
+        "score": round(trial.best_score, 3) if trial.trained_scores else None,
         "state": str(trial.state),
     }

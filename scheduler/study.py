@@ -32,7 +32,7 @@ from scheduler.policies import policy
 from scheduler.space import MixSpace, RandomSampler, Sampler
 from scheduler.spec import StudySpec
 from scheduler.state import StudyState
-from scheduler.tree import StageTree, merged
+from scheduler.tree import StageTree, union
 from scheduler.trial import Recipe
 from trainers.errors import MissingDataError
 from trainers.models import entry, revision_of
@@ -190,7 +190,7 @@ def _begin(spec: StudySpec, text: str, tree: StageTree, account: Account, lesson
 def least_cap(spec: StudySpec, tree: StageTree, lessons: Lessons = _NO_LESSONS) -> DeviceTime:
     """What the smallest study would take: the control, trained once, on search and report cells."""
     control = Recipe(Mix(), spec.seed, spec.model.name, spec.model.tuning)
-    nodes = merged([tree.nodes(control, 0, half) for half in Half])
+    nodes = union([tree.nodes(control, 0, half) for half in Half])
     return Climb(tree, StudyState(), lessons.forecast(tree)).cost_of(nodes.values())
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,8 @@ class Table:
         """The table by the fingerprints that ``tree`` gives its stages.
 
         Raises:
-            TableError: none of its rows is a stage of ``tree``.
+            TableError: none of its rows is a stage of ``tree``, or ``tree`` has a merged rung and it has
+                none.
         """
         model = tree.spec.model
         cells = dict.fromkeys((place.mix, place.seed) for place in self.rows if place.mix)
@@ -117,6 +118,11 @@ class Table:
                 f"none of the table's {len(self.rows)} stages is one of {tree.spec.name}: it was "
                 f"recorded for {self.spec.get('name')}, with other rungs or target tasks. Replay it "
                 "with another budget, search or final."
+            )
+        if tree.has_merged and not any(place.rung == MERGED for place in self.rows):
+            raise TableError(
+                f"the table of {self.spec.get('name')} has no merged rung and {tree.spec.name} has one. "
+                "Record it again with `intermediate.merged`, or remove that key."
             )
         return RecordedTable(found)
 
@@ -173,11 +179,20 @@ def places(tree: StageTree, recipes: Iterable[Recipe]) -> dict[str, Place]:
     """The coordinates of every stage that ``recipes`` need at any rung, by fingerprint."""
     found: dict[str, Place] = {}
     for recipe in recipes:
-        for rung in range(tree.n_rungs if recipe.mix.count else 1):
-            for half in Half:
-                for node in tree.nodes(recipe, rung, half):
-                    found.setdefault(node.name, _place(tree, node.stage, recipe, rung))
+        for at, rung, half in _looks(tree, recipe):
+            for node in tree.nodes(at, rung, half):
+                found.setdefault(node.name, _place(tree, node.stage, at, rung))
     return found
+
+
+def _looks(tree: StageTree, recipe: Recipe) -> Iterator[tuple[Recipe, int, Half]]:
+    """Where ``recipe`` is scored; before its merged rung, the recipes whose stages that is made of."""
+    for rung in range(tree.n_rungs if recipe.mix.count else 1):
+        yield from ((recipe, rung, half) for half in Half)
+    if tree.has_merged and recipe.mix.count:
+        control = replace(recipe, mix=Mix())
+        yield from ((one, 0, Half.SEARCH) for one in (control, *tree.parts(recipe)))
+        yield recipe, MERGED, Half.SEARCH
 
 
 def _place(tree: StageTree, stage: object, recipe: Recipe, rung: int) -> Place:

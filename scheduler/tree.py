@@ -6,6 +6,9 @@
                                                                       after the tasks before it
                                   evaluate(task)                      for retrieval
 
+    [pretrain] -> intermediate(one task, rung 0) for each task of the mix \
+               -> target(task) of the control ----------------------------> merge(task)
+
 A stage's config holds its parent's fingerprint, so two recipes that begin alike name the same
 stages and nothing else has to know that they share: k = 0 is the same at every rung, a mix's short
 stage is the prefix of its long one, a finalist's report evaluation hangs on stages it already has.
@@ -14,14 +17,14 @@ stage is the prefix of its long one, a finalist's report evaluation hangs on sta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from budgets.forecast import Work
 from scheduler.mix import Mix
 from scheduler.needs import chain
 from scheduler.spec import StudySpec
-from scheduler.trial import Recipe
+from scheduler.trial import MERGED, Recipe
 from scheduler.workload import UNKNOWN_ROWS, Workload, is_tuned
 from trainers.mixing import draw_rates, with_text_share
 from trainers.models import ModelEntry
@@ -29,6 +32,8 @@ from trainers.stage import (
     EvaluateStage,
     Half,
     IntermediateStage,
+    MergePart,
+    MergeStage,
     ModelRef,
     Optimisation,
     PretrainStage,
@@ -67,15 +72,28 @@ class StageTree:
 
     @property
     def n_rungs(self) -> int:
-        """Fidelity levels."""
+        """Fidelity levels, the merged rung aside."""
         return len(self.spec.intermediate.rungs)
+
+    @property
+    def has_merged(self) -> bool:
+        """Whether there is a rung below the first."""
+        return self.spec.intermediate.merged is not None
 
     def nodes(self, recipe: Recipe, rung: int, half: Half) -> tuple[Node, ...]:
         """Every stage that ``recipe`` needs for its score at ``rung``, parents before children.
 
-        The control has no intermediate stage, so its stages are the same at every rung.
+        The control has no intermediate stage, so its stages are the same at every rung. At ``MERGED``
+        they are the first rungs of the recipe's :meth:`parts` and the control's targets.
+
+        Raises:
+            ValueError: ``MERGED`` on report cells, or in a study without that rung.
         """
         return self._nodes(recipe, rung if recipe.mix.count else 0, half)
+
+    def parts(self, recipe: Recipe) -> tuple[Recipe, ...]:
+        """The recipes of one task each whose encoders are merged to look at ``recipe``."""
+        return tuple(replace(recipe, mix=Mix.of((name,))) for name in recipe.mix.tasks)
 
     def base(self) -> Node | None:
         """The pretrain stage that every other stage stands on; None for a published model."""
@@ -118,6 +136,8 @@ class StageTree:
         return sum(data.n_rows or UNKNOWN_ROWS for data in self._mixed_data(name))
 
     def _build(self, recipe: Recipe, rung: int, half: Half) -> tuple[Node, ...]:
+        if rung == MERGED:
+            return self._merged(recipe, half)
         base = self.base()
         nodes = [base] if base else []
         if recipe.mix.count:
@@ -128,6 +148,35 @@ class StageTree:
             nodes += targets
             parent = targets[-1].name if targets else encoder
             nodes.append(self._evaluate(self._tasks[task], languages, parent, half))
+        return tuple({node.name: node for node in nodes}.values())
+
+    def _merged(self, recipe: Recipe, half: Half) -> tuple[Node, ...]:
+        settings = self.spec.intermediate.merged
+        if settings is None or half is not Half.SEARCH:
+            raise ValueError(f"{recipe.mix} has no merged rung on {half} cells of {self.spec.name}")
+        base = self.base()
+        parent = base.name if base else None
+        trunks = [node for part in self.parts(recipe) for node in self._trunk(part, 0, parent)]
+        rates = [rate for _, rate in self.rates(recipe.mix)]
+        parts = tuple(MergePart(node.name, rate) for node, rate in zip(trunks, rates, strict=True))
+        nodes = [*([base] if base else []), *trunks]
+        for name, languages in self.spec.cells:
+            task = self._tasks[name]
+            targets = self._targets(task, parent, recipe.seed)
+            stage = MergeStage(
+                self._model,
+                parent,
+                parts,
+                settings.scale,
+                targets[-1].name if targets else None,
+                name,
+                languages,
+                half,
+                self._scored_data(task, languages, half),
+                self._most(half),
+                task.definition,
+            )
+            nodes += [*targets, self._node(stage)]
         return tuple({node.name: node for node in nodes}.values())
 
     def _trunk(self, recipe: Recipe, rung: int, base: str | None) -> list[Node]:
@@ -179,30 +228,37 @@ class StageTree:
     def _evaluate(
         self, task: TaskSpec, languages: tuple[str, ...], parent: str | None, half: Half
     ) -> Node:
-        splits = task.search if half is Half.SEARCH else task.report
-        if is_tuned(task, half):
-            splits = (*task.search, *task.report)
-        scored = tuple(
-            self.identity(split, language)
-            for language in languages
-            for split in splits
-            if language in split.languages
-        )
-        pool = tuple(
-            self.identity(split, language) for split in task.pool for language in split.languages
-        )
-        most = self.spec.target.max_examples if half is Half.SEARCH else self.spec.final.max_examples
         stage = EvaluateStage(
             self._model,
             parent,
             task.name,
             languages,
             half,
-            tuple(dict.fromkeys((*scored, *pool))),
-            most,
+            self._scored_data(task, languages, half),
+            self._most(half),
             task.definition,
         )
         return self._node(stage)
+
+    def _most(self, half: Half) -> int | None:
+        """Examples of a cell that are scored at most."""
+        return (self.spec.target if half is Half.SEARCH else self.spec.final).max_examples
+
+    def _scored_data(
+        self, task: TaskSpec, languages: tuple[str, ...], half: Half
+    ) -> tuple[DataIdentity, ...]:
+        """What cells are scored on, and the pool that their candidates come from."""
+        splits = task.search if half is Half.SEARCH else task.report
+        if is_tuned(task, half):
+            splits = (*task.search, *task.report)
+        scored = (
+            self.identity(split, language)
+            for language in languages
+            for split in splits
+            if language in split.languages
+        )
+        pool = (self.identity(split, language) for split in task.pool for language in split.languages)
+        return tuple(dict.fromkeys((*scored, *pool)))
 
     def _mixed_data(self, name: str) -> tuple[DataIdentity, ...]:
         """What a task is trained on as part of a mix."""
@@ -236,6 +292,6 @@ class StageTree:
         return self._workload.of(stage)
 
 
-def merged(paths: Sequence[Sequence[Node]]) -> dict[str, Node]:
-    """The union of several recipes' stages: what sharing leaves to pay."""
+def union(paths: Sequence[Sequence[Node]]) -> dict[str, Node]:
+    """The stages of several recipes, each once: what sharing leaves to pay."""
     return {node.name: node for path in paths for node in path}

@@ -13,6 +13,11 @@ from scheduler.mix import Mix
 MERGED = -1  # the rung below rung 0: the mix's task vectors are merged, nothing is trained
 
 
+def rung_word(rung: int) -> str:
+    """The number of a rung, or its name where it has none."""
+    return "merged" if rung == MERGED else str(rung)
+
+
 class Role(StrEnum):
     """Why a trial exists."""
 
@@ -75,7 +80,7 @@ class Trial:
         role: why.
         finalist: for a final, the search trial it repeats with another seed.
         state: where it is.
-        rung: the rung it is on or has finished, counted from 0.
+        rung: the rung it is on or has finished, counted from 0; ``MERGED`` is below them.
         scores: score over search (or, for a final, report) cells by finished rung, in points.
     """
 
@@ -93,13 +98,19 @@ class Trial:
         return not MOVES[self.state]
 
     @property
+    def trained_scores(self) -> Mapping[int, float]:
+        """Scores of what was trained: a merged encoder is a forecast of a recipe and not its result."""
+        return {rung: score for rung, score in self.scores.items() if rung != MERGED}
+
+    @property
     def best_rung(self) -> int:
         """The rung with the highest score, the cheaper of equals: how long this mix is worth training.
 
         Raises:
-            ValueError: no rung is finished.
+            ValueError: no rung that trains is finished.
         """
-        return max(sorted(self.scores), key=lambda rung: self.scores[rung])
+        scores = self.trained_scores
+        return max(sorted(scores), key=lambda rung: scores[rung])
 
     @property
     def best_score(self) -> float:

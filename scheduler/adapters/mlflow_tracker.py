@@ -35,7 +35,7 @@ from scheduler.facts import (
 from scheduler.places import unchanging
 from scheduler.progress import kind_of
 from scheduler.state import StudyState
-from scheduler.trial import Trial, TrialState
+from scheduler.trial import MERGED, Trial, TrialState, rung_word
 from trainers.stage import EvaluateStage, MergeStage, Outcome, Stage, TargetStage
 
 _SHOWN = "interlude.facts"
@@ -211,10 +211,13 @@ class MlflowTracker:
     def _move(self, fact: TrialMoved, at_ms: int) -> None:
         key = self._trial(fact.trial)
         self._runs.tag(key, "state", fact.state)
-        self._runs.tag(key, "rung", fact.rung)
+        self._runs.tag(key, "rung", rung_word(fact.rung))
         self._runs.tag(key, "reason", fact.reason)
         self._runs.status(key, _TRIAL_STATUS[fact.state], at_ms)
         if fact.score is None:
+            return
+        if fact.rung == MERGED:
+            self._runs.metric(key, "score/merged", fact.score, at_ms, self._step)
             return
         self._runs.metric(key, "score", fact.score, at_ms, self._step)
         self._runs.metric(key, f"score/rung{fact.rung}", fact.score, at_ms, self._step)
@@ -244,8 +247,9 @@ class MlflowTracker:
         key = f"{trial}/{found.hold}"
         for name, value in _numbers(found.cost, found.facts, found.rates):
             self._runs.metric(key, name, value, at_ms, self._step)
+        forecast = isinstance(self._state.stages[found.stage].config, MergeStage)
         for cell in found.scores:
-            for run in (key, trial):
+            for run in (key,) if forecast else (key, trial):
                 self._runs.metric(
                     run, f"score/{cell.task}/{cell.language}", cell.value, at_ms, self._step
                 )

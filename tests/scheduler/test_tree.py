@@ -8,7 +8,7 @@ from fakes import mapping_of, spec_of, tree_of
 from scheduler.mix import Mix
 from scheduler.spec import read
 from scheduler.study import tree_of as tree_from_data
-from scheduler.tree import merged
+from scheduler.tree import union
 from scheduler.trial import Recipe
 from trainers.errors import MissingDataError
 from trainers.stage import EvaluateStage, Half, StageKind
@@ -89,7 +89,7 @@ def test_parents_come_before_their_children(tree):
 
 def test_two_recipes_merged_count_a_shared_stage_once(tree):
     paths = [tree.nodes(recipe(mix), 0, Half.SEARCH) for mix in (Mix(), PAIR)]
-    assert len(merged(paths)) == sum(map(len, paths)) - 1
+    assert len(union(paths)) == sum(map(len, paths)) - 1
 
 
 @pytest.mark.parametrize(
