@@ -133,6 +133,7 @@ class Forecast:
         self._fits: dict[str, _Fit] = {}  # of keys with enough bills: they change with their own alone
         self._stale: set[str] = set()
         self._errors: list[float] = []
+        self._estimates: dict[Work, Estimate] = {}  # since the last lesson
 
     def learn(self, work: Work, actual: DeviceTime, load: DeviceTime = ZERO) -> None:
         """Take note of what finished work took; not for work that was cut short or failed.
@@ -147,9 +148,15 @@ class Forecast:
         seen.append(_Seen(work.n_units, work.prior_ms, work_ms, load.ms))
         del seen[:-_REMEMBERED]
         self._stale.add(work.key)
+        self._estimates.clear()
 
     def estimate(self, work: Work) -> Estimate:
         """What the work will take, and the bound to hold for it; never zero."""
+        if work not in self._estimates:
+            self._estimates[work] = self._estimated(work)
+        return self._estimates[work]
+
+    def _estimated(self, work: Work) -> Estimate:
         self._refresh()
         fit = self._fits.get(work.key) or self._first_fit(work.key)
         done_ms = fit.done_ms(work.n_units, work.prior_ms)

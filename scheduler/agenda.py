@@ -16,8 +16,7 @@ from scheduler.facts import TrialMoved, TrialProposed
 from scheduler.finals import next_final
 from scheduler.mix import Mix
 from scheduler.money import Path, Purse
-from scheduler.policies import Policy
-from scheduler.policies.base import Standing
+from scheduler.policies import Policy, Standing, Standings
 from scheduler.space import Sampler
 from scheduler.state import StudyState
 from scheduler.tree import StageTree
@@ -41,10 +40,16 @@ class Tried(Collection[Mix]):
     that for thousands of trials.
     """
 
-    def __init__(self, tree: StageTree, mixes: set[Mix]) -> None:
+    def __init__(self, tree: StageTree) -> None:
         self._tree = tree
-        self._mixes = mixes
-        self._rates = {tree.rates(mix) for mix in mixes}
+        self._mixes: set[Mix] = set()
+        self._rates: set[tuple[tuple[str, float], ...]] = set()
+
+    def add(self, mix: Mix) -> None:
+        """Take in a mix that is a trial now."""
+        if mix not in self._mixes:
+            self._mixes.add(mix)
+            self._rates.add(self._tree.rates(mix))
 
     def __contains__(self, mix: object) -> bool:
         return mix in self._mixes or (isinstance(mix, Mix) and self._tree.rates(mix) in self._rates)
@@ -91,6 +96,9 @@ class SearchAgenda:
         self._purse = purse
         self._policy = policy
         self._sampler = sampler
+        self._n_moves = 0  # that the two below know of
+        self._standings = Standings()
+        self._tried = Tried(tree)
         self._exhausted = False  # saves asking again; the sampler would say the same
 
     def next(self, *, search_climbs: bool, fresh: bool) -> Beginning:
@@ -108,12 +116,12 @@ class SearchAgenda:
         return self._next_final(fresh=fresh)
 
     def _next_of_search(self, *, fresh: bool) -> Beginning:
-        standings = self._standings()
-        if promoted := self._promoted(self._policy.promote(standings), "promoted", fresh=fresh):
+        self._catch_up()
+        if promoted := self._promoted(self._policy.promote(self._standings), "promoted", fresh=fresh):
             return promoted
         if proposed := self._new(fresh=fresh):
             return proposed
-        late = self._policy.promote_late(standings)
+        late = self._policy.promote_late(self._standings)
         return self._promoted(late, "promoted: no new trial could start", fresh=fresh)
 
     def _promoted(self, name: str | None, reason: str, *, fresh: bool) -> Beginning:
@@ -138,11 +146,11 @@ class SearchAgenda:
         return proposed(self._state, self._recipe(mix), Role.SEARCH, self._spec.search.sampler)
 
     def _proposed_mix(self) -> Mix | None:
-        tried = Tried(self._tree, {t.recipe.mix for t in self._state.searched})
-        return self._sampler.propose(self._n_sampled(), tried)
+        self._catch_up()
+        return self._sampler.propose(self._n_sampled(), self._tried)
 
     def _n_sampled(self) -> int:
-        return sum(t.role is Role.SEARCH for t in self._state.trials.values())
+        return self._state.roles[Role.SEARCH]
 
     def _all_allowed(self) -> bool:
         most = self._spec.search.max_trials
@@ -171,11 +179,16 @@ class SearchAgenda:
     def _recipe(self, mix: Mix) -> Recipe:
         return Recipe(mix, self._spec.seed, self._spec.model.name, self._spec.model.tuning)
 
-    def _standings(self) -> list[Standing]:
+    def _catch_up(self) -> None:
+        """Let standings and tried mixes know which trials have moved; a new one always has."""
         counts_cost = self._spec.objectives.gpu_hours is not None
-        return [
-            Standing(t, self._climb.path_cost_ms(t) if counts_cost else {}) for t in self._state.searched
-        ]
+        for name in self._state.moves[self._n_moves :]:
+            trial = self._state.trials[name]
+            if trial.role is not Role.FINAL:
+                self._tried.add(trial.recipe.mix)
+                costs = self._climb.path_cost_ms(trial) if counts_cost else {}
+                self._standings.put(Standing(trial, costs))
+        self._n_moves = len(self._state.moves)
 
     def why_over(self, spent: DeviceTime, cap: DeviceTime) -> Ending:
         """Why nothing can begin any more."""
@@ -184,8 +197,7 @@ class SearchAgenda:
         if control is not None and unjudged(control):
             why = self._state.reasons[control.name]
             return Ending(f"the control could not be judged ({why}); {money}")
-        climbing = any(t.state is TrialState.RUNNING for t in self._state.trials.values())
-        if next_final(self._spec, self._state) is None and not climbing:
+        if next_final(self._spec, self._state) is None and not self._state.n_climbing:
             seeds = f"all {self._spec.final.max_seeds} seeds (final.max_seeds)"
             if self._all_allowed():
                 mixes = f"all {self._n_sampled()} mixes that search.max_trials allows"
@@ -212,8 +224,8 @@ def proposed(
     rung: int = 0,
 ) -> Beginning:
     """The facts of a new trial that starts to climb at once."""
-    finals = role is Role.FINAL
-    name = _name(role, sum((t.role is Role.FINAL) == finals for t in state.trials.values()))
+    n_finals = state.roles[Role.FINAL]
+    name = _name(role, n_finals if role is Role.FINAL else len(state.trials) - n_finals)
     return (
         TrialProposed(name, recipe, role, finalist, origin),
         TrialMoved(name, TrialState.RUNNING, rung, None, origin),

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from budgets.amount import ZERO, DeviceTime
-from budgets.forecast import Forecast
+from budgets.forecast import Estimate, Forecast
+from scheduler.demand import Demand, Needed, needed
 from scheduler.facts import StageShared, TrialMoved
 from scheduler.lessons import lesson_of, worked
 from scheduler.observation import Observation
@@ -64,6 +65,7 @@ class Climb:
         self._rate = tree.spec.budget.devices.highest_rate
         base = tree.base()
         self._base = base.name if base else None
+        self._demand = Demand(state, self._path)
         self._path_costs: dict[tuple[str, int], int] = {}
 
     def half(self, trial: Trial) -> Half:
@@ -83,7 +85,7 @@ class Climb:
     def step(self, trial: Trial, goal: int, *, pauses: bool) -> Step:
         """The next stage on ``trial``'s way, or the move that ends its rung."""
         shared: list[StageShared] = []
-        for node in self._nodes(trial.recipe, trial.rung, self.half(trial)):
+        for node in self._path(trial):
             if not self.done(node):
                 if (end := self._given_up(trial, node)) is not None:
                     return Step(None, (*shared, end))
@@ -99,8 +101,7 @@ class Climb:
             if m.outcome is Outcome.INFEASIBLE:
                 why = f"infeasible: {node.stage.kind} {node.name}: {m.error}"
                 return TrialMoved(trial.name, TrialState.FAILED, trial.rung, None, why)
-        truncated = sum(m.outcome is Outcome.TRUNCATED for m in record.measurements)
-        if record.failures < MAX_FAILURES and truncated < MAX_TRUNCATED:
+        if record.failures < MAX_FAILURES and record.truncations < MAX_TRUNCATED:
             return None
         last = record.measurements[-1]
         why = f"{node.stage.kind} {node.name} ended {last.outcome} after {len(record.leases)} attempts"
@@ -126,7 +127,7 @@ class Climb:
         return (TrialMoved(trial.name, TrialState.DONE, trial.rung, value, "all stages done"),)
 
     def _cells(self, trial: Trial) -> list[CellScore]:
-        nodes = self._nodes(trial.recipe, trial.rung, self.half(trial))
+        nodes = self._path(trial)
         return [cell for node in nodes for cell in self._state.stages[node.name].scores]
 
     def observation(self, trial: Trial, spent: DeviceTime) -> Observation:
@@ -151,13 +152,14 @@ class Climb:
         gets the time that takes.
         """
         record = self._state.stages.get(node.name)
-        measurements = record.measurements if record else ()
-        truncated = sum(m.outcome is Outcome.TRUNCATED for m in measurements)
         estimate = self._forecast.estimate(node.work)
-        grace = GRACE + estimate.expected.scaled(_GRACE_SHARE)
-        limit = estimate.upper.scaled(2**truncated) + grace + (START_UP if fresh else ZERO)
+        limit = _limit(estimate, record.truncations if record else 0) + (START_UP if fresh else ZERO)
         attempt = len(record.leases) + 1 if record else 1
-        return Terms(attempt, estimate.expected, limit, grace)
+        return Terms(attempt, estimate.expected, limit, _grace(estimate))
+
+    def follow(self, fact: object) -> None:
+        """Note what a fact changed of what climbing trials need; the state has taken it."""
+        self._demand.follow(fact)
 
     def learn(self, measurement: Measurement) -> None:
         """Let a finished stage's bill teach the forecast; one that was found done teaches nothing."""
@@ -176,10 +178,21 @@ class Climb:
 
     def cost_of(self, nodes: Iterable[Node]) -> DeviceTime:
         """Forecast of those of ``nodes`` that are neither done nor in flight, at the dearest rate."""
-        missing = [n for n in nodes if not self.done(n) and not self.in_flight(n)]
-        terms = [self.terms(n) for n in missing]
-        slack = max((t.limit.ms - t.expected.ms for t in terms), default=0)
-        return DeviceTime(sum(t.expected.ms for t in terms) + slack).scaled(self._rate)
+        return self._cost(needed(self._state, nodes))
+
+    def committed(self) -> DeviceTime:
+        """The same for what each climbing trial still needs, in all; shared stages count for each."""
+        ways = self._demand.ways.items()
+        return DeviceTime(sum(n * self._cost(way).ms for way, n in ways))
+
+    def _cost(self, way: tuple[Needed, ...]) -> DeviceTime:
+        expected_ms = slack_ms = 0
+        for one in way:
+            estimate = self._forecast.estimate(one.work)
+            limit = _limit(estimate, one.n_truncated)
+            expected_ms += estimate.expected.ms
+            slack_ms = max(slack_ms, limit.ms - estimate.expected.ms)
+        return DeviceTime(expected_ms + slack_ms).scaled(self._rate)
 
     def path_cost_ms(self, trial: Trial) -> dict[int, int]:
         """Device time of the whole way to each finished rung, shared stages included."""
@@ -208,5 +221,17 @@ class Climb:
             return DeviceTime(expected_ms).scaled(self._rate).ms
         return sum(m.cost.total.ms for _, m in counted)
 
+    def _path(self, trial: Trial) -> tuple[Node, ...]:
+        return self._nodes(trial.recipe, trial.rung, self.half(trial))
+
     def _nodes(self, recipe: Recipe, rung: int, half: Half) -> tuple[Node, ...]:
         return self._tree.nodes(recipe, rung, half)
+
+
+def _grace(estimate: Estimate) -> DeviceTime:
+    return GRACE + estimate.expected.scaled(_GRACE_SHARE)
+
+
+def _limit(estimate: Estimate, n_truncated: int) -> DeviceTime:
+    """Of a hold on a warm worker."""
+    return estimate.upper.scaled(2**n_truncated) + _grace(estimate)

@@ -97,7 +97,7 @@ class Engine:
         self._moment = moment
         self.state = StudyState()
         self._climb = Climb(tree, self.state, forecast or Forecast())
-        self._purse = Purse(self._spec, account, self.state, self._climb)
+        self._purse = Purse(self._spec, account, self._climb)
         self._agenda: Agenda = (
             SearchAgenda(
                 self._tree,
@@ -110,6 +110,7 @@ class Engine:
             if grid is None
             else GridAgenda(tree, grid, self.state, self._purse)
         )
+        self._base = tree.base()
         self._measured = ZERO
         self._news: list[object] = []
         for fact in account.facts():
@@ -126,7 +127,7 @@ class Engine:
         if self.state.ended is not None and not self.state.stopped and not self.state.leases:
             return Stop(self.state.ended)
         while True:
-            for trial in self._running():
+            for trial in self._idle():
                 if (start := self._next_stage(trial, fresh=fresh)) is not None:
                     return start
             if not self._begin_one(fresh=fresh):
@@ -148,7 +149,7 @@ class Engine:
         started = self.state.leases[measurement.hold]
         charges = [Charged(measurement.hold, p, amount) for p, amount in measurement.cost.items()]
         self._book(StageEnded(started.trial, measurement), *charges, Released(measurement.hold))
-        for trial in self._running():
+        for trial in self._idle():
             self._settle(trial)
 
     def stop(self, reason: str, *, for_good: bool = False) -> None:
@@ -212,12 +213,11 @@ class Engine:
 
     def _begin_one(self, *, fresh: bool) -> bool:
         """Set one more trial climbing if a device is free for it and the cap allows it."""
-        running = self._running()
-        base = self._tree.base()
-        waits_for_base = bool(running) and base is not None and not self._climb.done(base)
-        if waits_for_base or len(running) >= self._slots:
+        n_climbing, base = self.state.n_climbing, self._base
+        waits_for_base = n_climbing and base is not None and not self._climb.done(base)
+        if waits_for_base or n_climbing >= self._slots:
             return False
-        climbs = bool(running) or bool(self.state.leases)
+        climbs = bool(n_climbing) or bool(self.state.leases)
         beginning = self._agenda.next(search_climbs=climbs, fresh=fresh)
         if beginning:
             self._book(*beginning)
@@ -238,10 +238,11 @@ class Engine:
                 return step.node
 
     def _busy(self, trial: Trial) -> bool:
-        return any(started.trial == trial.name for started in self.state.leases.values())
+        return trial.name in self.state.busy
 
-    def _running(self) -> list[Trial]:
-        return [t for t in self.state.trials.values() if t.state is TrialState.RUNNING]
+    def _idle(self) -> list[Trial]:
+        """Climbing trials without a lease, in order of proposal."""
+        return [trial for trial in self.state.climbing if trial.name not in self.state.busy]
 
     def _book(self, *facts: object) -> None:
         self._account.book(*facts)
@@ -251,6 +252,7 @@ class Engine:
     def _take(self, fact: object) -> None:
         """Fold one fact in, live or from the journal: the same code, so the same state."""
         self.state.apply(fact)
+        self._climb.follow(fact)
         self._news.append(fact)
         match fact:
             case StageEnded(_, measurement):

@@ -17,8 +17,7 @@ from budgets.amount import ZERO, DeviceTime
 from scheduler.climb import START_UP, Climb
 from scheduler.mix import Mix
 from scheduler.spec import StudySpec
-from scheduler.state import StudyState
-from scheduler.trial import Recipe, TrialState
+from scheduler.trial import Recipe
 from trainers.stage import Half
 
 Path = tuple[Recipe, int]  # a recipe and the rung it is to reach
@@ -32,10 +31,9 @@ class Purse:
         account: the shared account that refused it, empty when it was the study's own cap.
     """
 
-    def __init__(self, spec: StudySpec, account: Account, state: StudyState, climb: Climb) -> None:
+    def __init__(self, spec: StudySpec, account: Account, climb: Climb) -> None:
         self._spec = spec
         self._account = account
-        self._state = state
         self._climb = climb
         self._repetitions: tuple[tuple[Path, ...], tuple[Path, ...]] = _repetitions(spec)
         self.refusal = ""
@@ -71,14 +69,7 @@ class Purse:
 
     def _uncommitted(self, *, fresh: bool) -> DeviceTime:
         start_up = START_UP.scaled(self._spec.budget.devices.highest_rate) if fresh else ZERO
-        return self._account.free.less(self._committed() + start_up)
-
-    def _committed(self) -> DeviceTime:
-        """What the trials that climb already will still take, beside the open holds."""
-        climbing = [t for t in self._state.trials.values() if t.state is TrialState.RUNNING]
-        return DeviceTime.total(
-            self._climb.missing_cost([(t.recipe, t.rung)], self._climb.half(t)) for t in climbing
-        )
+        return self._account.free.less(self._climb.committed() + start_up)
 
 
 def _repetitions(spec: StudySpec) -> tuple[tuple[Path, ...], tuple[Path, ...]]:

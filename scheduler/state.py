@@ -6,6 +6,8 @@ cannot disagree about what happened.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -21,7 +23,7 @@ from scheduler.facts import (
     TrialMoved,
     TrialProposed,
 )
-from scheduler.trial import Role, Trial
+from scheduler.trial import Role, Trial, TrialState
 from trainers.stage import CellScore, Measurement, Outcome, Stage
 
 
@@ -54,7 +56,7 @@ class StageRecord:
     @property
     def done(self) -> bool:
         """Whether its result exists."""
-        return any(m.outcome is Outcome.DONE for m in self.measurements)
+        return any(x.measurement and x.measurement.outcome is Outcome.DONE for x in self.leases)
 
     @property
     def in_flight(self) -> bool:
@@ -65,6 +67,11 @@ class StageRecord:
     def failures(self) -> int:
         """Attempts that failed or were lost."""
         return sum(m.outcome in (Outcome.FAILED, Outcome.LOST) for m in self.measurements)
+
+    @property
+    def truncations(self) -> int:
+        """Attempts that ended at their deadline."""
+        return sum(m.outcome is Outcome.TRUNCATED for m in self.measurements)
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
@@ -93,6 +100,9 @@ class StudyState:
         reasons: trial -> why it made its last move.
         stages: by fingerprint.
         leases: open leases by hold.
+        busy: trial -> its open lease.
+        roles: how many trials were proposed, by role.
+        moves: trials in order of their moves, each as often as it moved.
         shared: trial -> stages it needed and found done.
         saved: device time that shared stages would have cost again.
         finals_open: whether a repetition was proposed since device time was last granted.
@@ -106,11 +116,16 @@ class StudyState:
     reasons: dict[str, str] = field(default_factory=dict)
     stages: dict[str, StageRecord] = field(default_factory=dict)
     leases: dict[str, StageStarted] = field(default_factory=dict)
+    busy: dict[str, str] = field(default_factory=dict)
+    roles: Counter[Role] = field(default_factory=Counter)
+    moves: list[str] = field(default_factory=list)
     shared: dict[str, set[str]] = field(default_factory=dict)
     saved: DeviceTime = ZERO
     finals_open: bool = False
     ended: str | None = None
     stopped: bool = False
+    _places: dict[str, int] = field(default_factory=dict)  # trial -> how many were proposed before
+    _climbing: list[tuple[int, str]] = field(default_factory=list)  # ascending
 
     @classmethod
     def of(cls, facts: Iterable[object]) -> StudyState:
@@ -128,7 +143,9 @@ class StudyState:
             case Opened():
                 self.finals_open, self.ended = False, None
             case TrialProposed(trial, recipe, role, finalist, origin):
+                self._places[trial] = len(self.trials)
                 self.trials[trial] = Trial(trial, recipe, role, finalist)
+                self.roles[role] += 1
                 self.origins[trial] = origin
                 self.finals_open = self.finals_open or role is Role.FINAL
             case TrialMoved():
@@ -136,6 +153,7 @@ class StudyState:
             case StageStarted():
                 self.ended = None
                 self.leases[fact.hold] = fact
+                self.busy[fact.trial] = fact.hold
                 record = self.stages.get(fact.stage, StageRecord(fact.stage, fact.config))
                 self.stages[fact.stage] = replace(record, leases=(*record.leases, Lease(fact)))
             case StageEnded(_, measurement):
@@ -151,21 +169,41 @@ class StudyState:
     def _move(self, fact: TrialMoved) -> None:
         trial = self.trials[fact.trial]
         if fact.state is not trial.state:
+            self._note_climbing(trial, fact.state)
             trial = trial.to(fact.state)
         scores = dict(trial.scores)
         if fact.score is not None:
             scores[fact.rung] = fact.score
         self.trials[fact.trial] = replace(trial, rung=fact.rung, scores=MappingProxyType(scores))
         self.reasons[fact.trial] = fact.reason
+        self.moves.append(fact.trial)
+
+    def _note_climbing(self, trial: Trial, state: TrialState) -> None:
+        key = (self._places[trial.name], trial.name)
+        if state is TrialState.RUNNING:
+            insort(self._climbing, key)
+        elif trial.state is TrialState.RUNNING:
+            del self._climbing[bisect_left(self._climbing, key)]
 
     def _end(self, measurement: Measurement) -> None:
         started = self.leases.pop(measurement.hold)
+        del self.busy[started.trial]
         record = self.stages[started.stage]
         leases = tuple(
             replace(lease, measurement=measurement) if lease.started.hold == measurement.hold else lease
             for lease in record.leases
         )
         self.stages[started.stage] = replace(record, leases=leases)
+
+    @property
+    def climbing(self) -> list[Trial]:
+        """Trials on their way to the next rung, in order of proposal."""
+        return [self.trials[name] for _, name in self._climbing]
+
+    @property
+    def n_climbing(self) -> int:
+        """How many these are."""
+        return len(self._climbing)
 
     @property
     def control(self) -> Trial | None:

@@ -20,10 +20,13 @@ class Replayed:
     Attributes:
         reason: why it ended.
         wall_ms: virtual milliseconds from first to last.
+        waited_ms: device-milliseconds from the ends of stages until the driver had booked them and
+            said what their device does next; 0 where deciding takes no virtual time.
     """
 
     reason: str
     wall_ms: int
+    waited_ms: int = 0
 
 
 class Decider(Protocol):
@@ -67,17 +70,34 @@ def drive_table(
     run: Callable[[Order], Measurement],
     slots: int,
     at_most: int | None = None,
+    *,
+    thought_ms: Callable[[], float] = float,
 ) -> Replayed:
     """Carry out all that ``engine`` decides in virtual time, on ``slots`` devices at once.
 
     A stage takes as long as its bill says. Of stages that end together the one that started first
     is told first, so a replay is the same every time. After ``at_most`` stages none is started.
+
+    Args:
+        engine: decides.
+        run: carries out an order.
+        slots: devices.
+        at_most: stages.
+        thought_ms: asked after every move: the virtual time that it took the driver, who makes one
+            after the other. None by default.
     """
-    running: list[tuple[int, int, Measurement]] = []
-    n_started = now_ms = 0
+    running: list[tuple[float, int, Measurement]] = []
+    n_started = 0
+    now_ms = waited_ms = 0.0
+    freed_ms: float | None = None  # when the device became free that the driver is busy with
     while True:
         enough = at_most is not None and n_started >= at_most
-        match engine.ask() if len(running) < slots and not enough else None:
+        answer = engine.ask() if len(running) < slots and not enough else None
+        now_ms += thought_ms()
+        if freed_ms is not None:
+            waited_ms += now_ms - freed_ms
+            freed_ms = None
+        match answer:
             case Start(order=order):
                 measurement = run(order)
                 ends_ms = now_ms + measurement.bill.total.ms
@@ -85,8 +105,11 @@ def drive_table(
                 n_started += 1
                 continue
             case Stop(reason):
-                return Replayed(reason, now_ms)
+                return Replayed(reason, round(now_ms), round(waited_ms))
         if not running:
-            return Replayed(f"{n_started} stages were started, as many as were asked for", now_ms)
-        now_ms, _, measurement = heapq.heappop(running)
+            reason = f"{n_started} stages were started, as many as were asked for"
+            return Replayed(reason, round(now_ms), round(waited_ms))
+        freed_ms, _, measurement = heapq.heappop(running)
+        now_ms = max(now_ms, freed_ms)
         engine.tell(measurement)
+        now_ms += thought_ms()

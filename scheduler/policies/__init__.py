@@ -5,8 +5,9 @@ from __future__ import annotations
 from scheduler.policies.base import Policy
 from scheduler.policies.fixed import RandomRungs, UniformRungs
 from scheduler.policies.halving import Halving
+from scheduler.policies.standings import Standing, Standings
 
-__all__ = ["Halving", "Policy", "RandomRungs", "UniformRungs", "policy"]
+__all__ = ["Halving", "Policy", "RandomRungs", "Standing", "Standings", "UniformRungs", "policy"]
 
 
 def policy(name: str, *, n_rungs: int, eta: int, seed: int) -> Policy:

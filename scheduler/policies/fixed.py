@@ -7,9 +7,8 @@ from the ladder, which is how a study without early stopping would explore compu
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 
-from scheduler.policies.base import Standing
+from scheduler.policies.standings import Standings
 from scheduler.trial import Role, Trial
 
 
@@ -25,7 +24,7 @@ class UniformRungs:
         """The top rung."""
         return self._top
 
-    def promote(self, standings: Sequence[Standing]) -> str | None:
+    def promote(self, standings: Standings) -> str | None:
         """Nobody waits."""
         return None
 
@@ -47,7 +46,7 @@ class RandomRungs:
             return self._n_rungs - 1
         return random.Random(f"{self._seed}/{trial.name}").randrange(self._n_rungs)
 
-    def promote(self, standings: Sequence[Standing]) -> str | None:
+    def promote(self, standings: Standings) -> str | None:
         """Nobody waits."""
         return None
 

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.mix import Mix
-from scheduler.policies import Halving, RandomRungs, UniformRungs, policy
-from scheduler.policies.base import Standing
-from scheduler.policies.halving import _ranks, ranked_at
+from scheduler.policies import Halving, RandomRungs, Standing, Standings, UniformRungs, policy
+from scheduler.policies.standings import front_ranks
 from scheduler.trial import Recipe, Role, Trial, TrialState
 
 RECIPE = Recipe(Mix(("toy_text",)), 13, "toy-tiny")
@@ -33,7 +32,7 @@ def promoted(standing):
 def promote_all(halving, standings):
     """Promote until halving has nobody left; names in order."""
     names = []
-    while (name := halving.promote(standings)) is not None:
+    while (name := halving.promote(Standings(standings))) is not None:
         names.append(name)
         standings = [promoted(s) if s.trial.name == name else s for s in standings]
     return names
@@ -61,7 +60,7 @@ points = st.lists(st.tuples(scores | st.floats(0, 100), st.integers(0, 6)), max_
 
 @given(points)
 def test_ranks_are_those_of_peeling_fronts_one_by_one(points):
-    assert _ranks(points) == brute_force_ranks(points)
+    assert front_ranks(points) == brute_force_ranks(points)
 
 
 @given(st.lists(st.floats(0, 100), max_size=40), st.integers(2, 5))
@@ -77,7 +76,7 @@ def test_a_late_promotion_takes_the_best_that_waits_until_nobody_does(values):
     halving = Halving(2, 3)
     standings = [paused(f"t{i:04d}", value) for i, value in enumerate(values, start=1)]
     seen = []
-    while (name := halving.promote_late(standings)) is not None:
+    while (name := halving.promote_late(Standings(standings))) is not None:
         seen.append(name)
         standings = [promoted(s) if s.trial.name == name else s for s in standings]
     assert sorted(seen) == [f"t{i:04d}" for i in range(1, len(values) + 1)]
@@ -88,11 +87,11 @@ def test_a_late_promotion_takes_the_best_that_waits_until_nobody_does(values):
 def test_the_highest_rung_is_looked_at_first():
     low = [paused(f"t{i:04d}", 90 - i) for i in range(1, 7)]
     high = [paused(f"t{i:04d}", 50 - i, rung=1) for i in range(7, 10)]
-    assert Halving(3, 3).promote([*low, *high]) == "t0007"
-    assert Halving(3, 3).promote(low) == "t0001"
+    assert Halving(3, 3).promote(Standings([*low, *high])) == "t0007"
+    assert Halving(3, 3).promote(Standings(low)) == "t0001"
     only_high = [paused(f"t{i:04d}", 50 - i, rung=1) for i in range(1, 4)]
-    assert Halving(3, 3).promote(only_high) == "t0001"
-    assert Halving(2, 3).promote(only_high) is None
+    assert Halving(3, 3).promote(Standings(only_high)) == "t0001"
+    assert Halving(2, 3).promote(Standings(only_high)) is None
 
 
 def test_a_cheap_trial_ranks_beside_a_better_dearer_one():
@@ -101,15 +100,15 @@ def test_a_cheap_trial_ranks_beside_a_better_dearer_one():
         paused("t0002", 50.0, cost_ms=10_000),
         paused("t0003", 40.0, cost_ms=90_000),
     )
-    assert [s.trial.name for s in ranked_at(0, [worst, cheap, dear])] == ["t0001", "t0002", "t0003"]
+    assert [*Standings([worst, cheap, dear]).ranked(0)] == ["t0001", "t0002", "t0003"]
     middling = paused("t0004", 55.0, cost_ms=90_000)
-    assert [s.trial.name for s in ranked_at(0, [middling, cheap, dear])] == ["t0001", "t0002", "t0004"]
+    assert [*Standings([middling, cheap, dear]).ranked(0)] == ["t0001", "t0002", "t0004"]
 
 
 def test_costs_that_differ_by_noise_are_the_same_cost():
     better, worse = paused("t0001", 60.0, cost_ms=10_100), paused("t0002", 59.0, cost_ms=10_000)
     third = paused("t0003", 58.0, cost_ms=9_990)
-    assert [s.trial.name for s in ranked_at(0, [third, worse, better])] == ["t0001", "t0002", "t0003"]
+    assert [*Standings([third, worse, better]).ranked(0)] == ["t0001", "t0002", "t0003"]
 
 
 def test_the_control_is_not_ranked_and_not_promoted():
@@ -126,8 +125,8 @@ def test_uniform_and_random_go_straight_to_their_goal_and_never_wait():
     uniform, drawn = UniformRungs(3), RandomRungs(3, 13)
     for chosen in (uniform, drawn):
         assert not chosen.pauses
-        assert chosen.promote(standings) is None
-        assert chosen.promote_late(standings) is None
+        assert chosen.promote(Standings(standings)) is None
+        assert chosen.promote_late(Standings(standings)) is None
     assert {uniform.goal(trial) for trial in trials} == {2}
     goals = [drawn.goal(trial) for trial in trials]
     assert set(goals) == {0, 1, 2}

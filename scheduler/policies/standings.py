@@ -1,0 +1,107 @@
+"""How sampled trials stand at each rung: non-dominated rank on (score, cost), then score, then name.
+
+A trial that moves changes its own place and nobody else's score, so places are kept sorted and a move
+costs one insertion; the fronts are peeled again only at a rung that somebody has finished since.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scheduler.trial import Role, Trial, TrialState
+
+_Place = tuple[float, int, str]  # score, negated; class of cost; name
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A searched trial as a policy sees it.
+
+    Attributes:
+        trial: with its scores by rung, in points, higher is better.
+        cost_ms: device time of its whole path at each finished rung, shared stages included, in
+            milliseconds, lower is better; empty when cost is no objective.
+    """
+
+    trial: Trial
+    cost_ms: Mapping[int, int]
+
+
+class Standings:
+    """Sampled trials by the rungs that they have finished; the control is not among them."""
+
+    def __init__(self, standings: Iterable[Standing] = ()) -> None:
+        self._places: dict[int, list[_Place]] = {}  # by rung, ascending
+        self._at: dict[tuple[int, str], _Place] = {}
+        self._ranked: dict[int, Sequence[str]] = {}  # of rungs that nobody has finished since
+        self._waits: dict[str, int] = {}  # paused trial -> its rung
+        for standing in standings:
+            self.put(standing)
+
+    def put(self, standing: Standing) -> None:
+        """Take a trial in, or what has become of it."""
+        trial = standing.trial
+        if trial.role is not Role.SEARCH:
+            return
+        for rung, score in trial.scores.items():
+            self._stand(rung, (-score, _cost_class(standing.cost_ms.get(rung, 0)), trial.name))
+        self._waits.pop(trial.name, None)
+        if trial.state is TrialState.PAUSED:
+            self._waits[trial.name] = trial.rung
+
+    def _stand(self, rung: int, place: _Place) -> None:
+        before = self._at.get((rung, place[2]))
+        if before == place:
+            return
+        places = self._places.setdefault(rung, [])
+        if before is not None:
+            del places[bisect_left(places, before)]
+        insort(places, place)
+        self._at[rung, place[2]] = place
+        self._ranked.pop(rung, None)
+
+    def ranked(self, rung: int) -> Sequence[str]:
+        """Trials with a score at ``rung``, best first."""
+        if rung not in self._ranked:
+            places = self._places.get(rung, [])
+            ranks = front_ranks([(-lost, cost) for lost, cost, _ in places])
+            order = sorted(range(len(places)), key=ranks.__getitem__)  # stable: score, then name
+            self._ranked[rung] = tuple(places[i][2] for i in order)
+        return self._ranked[rung]
+
+    def first_waiting(self, rung: int, among: int | None = None) -> str | None:
+        """The best of those that wait at ``rung``, if they are among the best so many there."""
+        ranked = self.ranked(rung)[:among]
+        return next((name for name in ranked if self._waits.get(name) == rung), None)
+
+
+def _cost_class(cost_ms: int) -> int:
+    """Costs within a tenth of each other are the same cost: the rest is the machine's noise."""
+    return round(math.log(cost_ms) / math.log(1.1)) if cost_ms else 0
+
+
+def front_ranks(points: Sequence[tuple[float, int]]) -> list[int]:
+    """Non-dominated rank of each (score up, cost down) point, 0 for the Pareto front.
+
+    In order of falling score, a point joins the first front whose cheapest member costs more, or its
+    equal. A front's cheapest member costs no more than that of the next, so it is found by bisection:
+    O(n log n).
+
+    Args:
+        points: in any order; Deb et al. 2002, doi:10.1109/4235.996017, define the ranks.
+    """
+    order = sorted(range(len(points)), key=lambda i: (-points[i][0], points[i][1]))
+    cheapest: list[int] = []
+    ranks = [0] * len(points)
+    for before, i in zip((None, *order), order, strict=False):
+        if before is not None and points[before] == points[i]:
+            ranks[i] = ranks[before]
+            continue
+        cost = points[i][1]
+        rank = bisect_right(cheapest, cost)
+        cheapest[rank : rank + 1] = [cost]
+        ranks[i] = rank
+    return ranks
