@@ -14,7 +14,7 @@ from scheduler.observation import Observation
 from scheduler.score import group_means, sampling_error, score
 from scheduler.state import StudyState
 from scheduler.tree import Node, StageTree, union
-from scheduler.trial import Recipe, Role, Trial, TrialState
+from scheduler.trial import MERGED, Recipe, Role, Trial, TrialState
 from trainers.stage import CellScore, Half, Measurement, Outcome
 
 MAX_FAILURES = 3  # attempts at one stage that may fail or be lost before its trial is given up
@@ -87,25 +87,25 @@ class Climb:
         shared: list[StageShared] = []
         for node in self._path(trial):
             if not self.done(node):
-                if (end := self._given_up(trial, node)) is not None:
-                    return Step(None, (*shared, end))
+                if why := self._given_up(node):
+                    return Step(None, (*shared, _without(trial, why, pauses=pauses)))
                 return Step(node, tuple(shared))
             shared += self._shared(trial, node)
         return Step(None, (*shared, *self._finished(trial, goal, pauses=pauses)))
 
-    def _given_up(self, trial: Trial, node: Node) -> TrialMoved | None:
+    def _given_up(self, node: Node) -> str:
+        """Why a stage is not tried again; empty where it is."""
         record = self._state.stages.get(node.name)
         if record is None:
-            return None
+            return ""
         for m in record.measurements:
             if m.outcome is Outcome.INFEASIBLE:
-                why = f"infeasible: {node.stage.kind} {node.name}: {m.error}"
-                return TrialMoved(trial.name, TrialState.FAILED, trial.rung, None, why)
+                return f"infeasible: {node.stage.kind} {node.name}: {m.error}"
         if record.failures < MAX_FAILURES and record.truncations < MAX_TRUNCATED:
-            return None
+            return ""
         last = record.measurements[-1]
         why = f"{node.stage.kind} {node.name} ended {last.outcome} after {len(record.leases)} attempts"
-        return TrialMoved(trial.name, TrialState.FAILED, trial.rung, None, f"{why}: {last.error}")
+        return f"{why}: {last.error}"
 
     def _shared(self, trial: Trial, node: Node) -> Iterable[StageShared]:
         record = self._state.stages[node.name]
@@ -195,8 +195,11 @@ class Climb:
         return DeviceTime(expected_ms + slack_ms).scaled(self._rate)
 
     def path_cost_ms(self, trial: Trial) -> dict[int, int]:
-        """Device time of the whole way to each finished rung, shared stages included."""
-        return {rung: self._path_ms(trial, rung) for rung in trial.scores}
+        """Device time of the whole way to each finished rung that trains, shared stages included.
+
+        A look at merged encoders has no part in the cost of a recipe.
+        """
+        return {rung: self._path_ms(trial, rung) for rung in trial.trained_scores}
 
     def _path_ms(self, trial: Trial, rung: int) -> int:
         """As above for one rung; counted once, since a stage that is done costs no more."""
@@ -235,3 +238,11 @@ def _grace(estimate: Estimate) -> DeviceTime:
 def _limit(estimate: Estimate, n_truncated: int) -> DeviceTime:
     """Of a hold on a warm worker."""
     return estimate.upper.scaled(2**n_truncated) + _grace(estimate)
+
+
+def _without(trial: Trial, why: str, *, pauses: bool) -> TrialMoved:
+    """The move of a trial whose next stage cannot be had: it fails, but for want of a mere look."""
+    if trial.rung != MERGED:
+        return TrialMoved(trial.name, TrialState.FAILED, trial.rung, None, why)
+    state, rung = (TrialState.PAUSED, MERGED) if pauses else (TrialState.RUNNING, 0)
+    return TrialMoved(trial.name, state, rung, None, f"goes on without its first look: {why}")

@@ -35,7 +35,7 @@ from scheduler.policies import Policy
 from scheduler.space import MixSpace, Sampler
 from scheduler.state import StudyState
 from scheduler.tree import Node, StageTree
-from scheduler.trial import Role, Trial, TrialState
+from scheduler.trial import MERGED, Role, Trial, TrialState
 from trainers.stage import Measurement, Order, Outcome
 
 _OUTLIVES_S = 10.0  # Ray ends the workers of a dead driver within seconds; their own watchdogs wait
@@ -262,13 +262,13 @@ class Engine:
                 self._tell_sampler(self.state.trials[fact.trial], finished=fact.score is not None)
 
     def _tell_sampler(self, trial: Trial, *, finished: bool) -> None:
-        """Every finished rung is observed; told are full-fidelity values, or that there are none.
+        """Every finished rung that trains is observed; told are full-fidelity values, or that none come.
 
         What report cells gave stays out of the search.
         """
         if trial.role is Role.FINAL:
             return
-        if finished:
+        if finished and trial.rung != MERGED:
             self._sampler.observe(self._climb.observation(trial, self._measured))
         if not trial.over:
             return

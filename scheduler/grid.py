@@ -1,8 +1,8 @@
 """Everything once: the agenda of a study that a table is recorded from (``search.policy: grid``).
 
-Every mix of the space with every seed climbs to the top and is scored on search cells at each rung;
-then each is scored on report cells at each rung. Seed by seed, so that a cap which ends early leaves
-whole seeds behind. No score decides anything.
+Every mix of the space with every seed climbs to the top and is scored on search cells at each rung, from
+the merged one where there is one; then each is scored on report cells at each rung that trains. Seed by
+seed, so that a cap which ends early leaves whole seeds behind. No score decides anything.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scheduler.money import Purse
 from scheduler.space import MixSpace
 from scheduler.state import StudyState
 from scheduler.tree import StageTree
-from scheduler.trial import Recipe, Role, TrialState
+from scheduler.trial import MERGED, Recipe, Role, TrialState
 
 
 class Point(NamedTuple):
@@ -33,6 +33,7 @@ class GridAgenda:
     """What a recording begins next. Books nothing."""
 
     def __init__(self, tree: StageTree, space: MixSpace, state: StudyState, purse: Purse) -> None:
+        self._lowest = MERGED if tree.has_merged else 0
         self._top = tree.n_rungs - 1
         self._state = state
         self._purse = purse
@@ -47,10 +48,12 @@ class GridAgenda:
         point = self._next_point()
         if point is None or not self._pays(point, fresh=fresh):
             return ()
-        finalist = self._searched(point.recipe) if point.role is Role.FINAL else None
-        return proposed(
-            self._state, point.recipe, point.role, "grid", finalist=finalist, rung=point.rung
-        )
+        finalist, rung = None, point.rung
+        if point.role is Role.FINAL:
+            finalist = self._searched(point.recipe)
+        elif point.recipe.mix.count:
+            rung = self._lowest
+        return proposed(self._state, point.recipe, point.role, "grid", finalist=finalist, rung=rung)
 
     def _next_point(self) -> Point | None:
         """The first point that no trial stands for and whose search, for a final, is over."""
@@ -68,7 +71,8 @@ class GridAgenda:
     def _pays(self, point: Point, *, fresh: bool) -> bool:
         if point.role is Role.FINAL:
             return self._purse.pays_finals([(point.recipe, point.rung)], fresh=fresh)
-        return self._purse.pays_search([(point.recipe, self._top)], fresh=fresh)
+        rungs = (self._top, MERGED) if self._lowest == MERGED else (self._top,)
+        return self._purse.pays_search([(point.recipe, rung) for rung in rungs], fresh=fresh)
 
     def why_over(self, spent: DeviceTime, cap: DeviceTime) -> Ending:
         """Why nothing can begin any more."""

@@ -20,7 +20,7 @@ from scheduler.needs import unpinned_repos
 from scheduler.spec import StudySpec
 from scheduler.state import StudyState
 from scheduler.study import Study, least_cap, simulated, space_of, tree_of
-from scheduler.trial import Role
+from scheduler.trial import MERGED, Role
 from trainers.stage import CellScore, Measurement, Order, Outcome, ScoringStage, stage_name
 from trainers.tasks.hub import on_no_hub
 
@@ -53,11 +53,12 @@ class Plan:
         stages: by kind.
         n_trials: sampled mixes, expected.
         n_trials_at_least: with every stage at its upper bound.
-        by_rung: sampled mixes that finish each rung, from the lowest.
+        by_rung: sampled mixes that finish each rung that trains, from the lowest.
         n_finals: repetitions of finalists and control on report cells.
         reason: why the study would end.
         beyond: what the cap cannot reach, in words.
         notes: what the forecast learned from, in words.
+        n_merged: sampled mixes that are looked at merged; None without that rung.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Plan:
     reason: str
     beyond: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    n_merged: int | None = None
 
     def to_json(self) -> dict[str, object]:
         """The plan as plain JSON; device time in whole milliseconds."""
@@ -93,6 +95,7 @@ class Plan:
             "stages": [{"kind": s.kind, "n": s.n, "ms": s.time.ms} for s in self.stages],
             "trials": self.n_trials,
             "trials_at_least": self.n_trials_at_least,
+            "trials_merged": self.n_merged,
             "trials_by_rung": list(self.by_rung),
             "finals": self.n_finals,
             "reason": self.reason,
@@ -115,6 +118,7 @@ def plan_study(spec: StudySpec, lessons: Lessons = _NO_LESSONS) -> Plan:
     sampled = [t for t in state.trials.values() if t.role is Role.SEARCH]
     rungs = range(tree.n_rungs)
     by_rung = tuple(sum(rung in t.scores for t in sampled) for rung in rungs)
+    n_merged = sum(MERGED in t.scores for t in sampled) if tree.has_merged else None
     return Plan(
         name=spec.name,
         cap=expected.account.balance.cap,
@@ -133,6 +137,7 @@ def plan_study(spec: StudySpec, lessons: Lessons = _NO_LESSONS) -> Plan:
         reason=state.ended or "the plan looks no further than this",
         beyond=_beyond(spec, by_rung, len(sampled), len(state.finals)),
         notes=lessons.notes,
+        n_merged=n_merged,
     )
 
 

@@ -65,7 +65,9 @@ def plan_view(plan: Plan) -> RenderableType:
     stages = _table("stages", ("kind", "number", name))
     for stage in plan.stages:
         stages.add_row(stage.kind, str(stage.n), hours(stage.time))
-    rungs = ", ".join(f"{n} finish rung {rung}" for rung, n in enumerate(plan.by_rung))
+    finished = (f"{n} finish rung {rung}" for rung, n in enumerate(plan.by_rung))
+    looked_at = () if plan.n_merged is None else (f"{plan.n_merged} are looked at merged",)
+    rungs = ", ".join((*looked_at, *finished))
     mixes = f"{plan.n_trials} mixes (at least {plan.n_trials_at_least}) are tried beside the control"
     words = [
         f"{mixes}: {rungs}",

@@ -28,7 +28,16 @@ from scheduler.spec import StudySpec, read
 from scheduler.study import space_of
 from scheduler.tree import StageTree
 from trainers.models import entry
-from trainers.stage import CellScore, EvaluateStage, Measurement, Order, Outcome, Stage, stage_name
+from trainers.stage import (
+    CellScore,
+    Measurement,
+    MergeStage,
+    Order,
+    Outcome,
+    ScoringStage,
+    Stage,
+    stage_name,
+)
 from trainers.tasks.source import DataIdentity
 from trainers.tasks.spec import Split
 
@@ -160,6 +169,7 @@ class Bench:
         salt: another salt is another world.
         costs: lowest and highest multiple.
         trouble: chance that a lease is truncated, fails or is lost.
+        foresight: share of a merged score that a mix's worth decides; the rest is noise.
         answered: what it was asked and what it answered.
     """
 
@@ -167,6 +177,7 @@ class Bench:
     salt: int = 0
     costs: tuple[float, float] = (1.0, 1.0)
     trouble: float = 0.0
+    foresight: float = 1.0
     answered: list[tuple[Order, Measurement]] = field(default_factory=list)
     _tasks: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
 
@@ -208,10 +219,17 @@ class Bench:
         return self._tasks.get(stage.parent or "", ((), 0))
 
     def _scores(self, stage: Stage) -> tuple[CellScore, ...]:
-        if not isinstance(stage, EvaluateStage):
+        if not isinstance(stage, ScoringStage):
             return ()
-        tasks, tokens = self._tasks.get(stage.parent or "", ((), 0))
+        parents = (
+            [p.stage for p in stage.parts] if isinstance(stage, MergeStage) else [stage.parent or ""]
+        )
+        trained = [self._tasks.get(parent, ((), 0)) for parent in parents]
+        tasks, tokens = [task for names, _ in trained for task in names], trained[0][1]
         gain = sum(self._chance("gain", task) - 0.3 for task in tasks) * (1 + tokens / 150_000)
+        if isinstance(stage, MergeStage):
+            noise = 2 * self._chance("look", *[part.weight for part in stage.parts], *parents) - 1
+            gain = self.foresight * gain + (1 - self.foresight) * noise
         return tuple(
             CellScore(stage.task, code, "accuracy", 40 + 5 * gain + self._chance("cell", code), 200)
             for code in stage.languages

@@ -1,0 +1,168 @@
+"""Does a rung foretell the next one, well enough for its price?
+
+    tau    Kendall's tau-b of the scores at rung r and at rung r + 1, over the mixes scored at both
+           (Kendall 1945, doi:10.1093/biomet/33.3.239)
+    z      = atanh(tau), variance 0.437 / (n - 4)
+           (Fieller, Hartley & Pearson 1957, doi:10.1093/biomet/44.3-4.470)
+
+Mixes reach rung r + 1 because they scored high at rung r, and among the like-scored any two orders
+agree less. So tau and the ends of its interval are put as they would be among all mixes of rung r: as
+the correlation rho = sin(pi tau / 2) of two normal scores, which selection on the first restricts
+(Pearson 1903; "case 2" of Thorndike 1949), with u the ratio of standard deviations, all to selected:
+
+    rho  ->  rho u / sqrt(1 + rho^2 (u^2 - 1))
+
+Promoting the best third, a look that costs the share c of the next rung finds a better mix for the same
+hours from about tau = c on, as simulated for c of 0.05 to 0.5 and 10 to 100 runs of the next rung
+(docs/measurements.md, "what a look is worth"). Looks cost up to about a third, so a rung is dropped once
+its tau is surely, by the upper end of a 90 % interval, below 0.3. Every rung below it foretells by way
+of it alone and goes with it.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right, insort
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from scheduler.trial import MERGED, Role, Trial, rung_word
+
+if TYPE_CHECKING:
+    from scheduler.spec import StudySpec
+    from scheduler.state import StudyState
+
+LEAST_PAIRS = 8  # mixes scored at both rungs, before anything is said
+_WORTH = 0.3  # tau from which a look that costs a third of the next rung pays
+_Z = 1.645  # normal quantile of a 90 % interval
+_VARIANCE = 0.437
+_FREEDOM = 4
+
+
+class Verdict(StrEnum):
+    """What is known of a rung."""
+
+    TRUSTED = "trusted"  # it foretells the next one: its tau is surely above 0
+    OPEN = "open"  # too few mixes are scored at both
+    DROPPED = "dropped"  # it foretells too little for its price: new mixes begin above it
+
+
+@dataclass(frozen=True, slots=True)
+class RungTrust:
+    """How well the order of mixes at one rung foretells that at the next.
+
+    Attributes:
+        lower: the rung.
+        higher: the next one.
+        n: mixes scored at both.
+        tau: Kendall's tau-b as it would be among all mixes of the lower rung, -1 to 1; None where
+            fewer than ``LEAST_PAIRS`` mixes are scored at both, or all alike at one.
+        low: lower end of its 90 % interval.
+        high: upper end.
+    """
+
+    lower: int
+    higher: int
+    n: int
+    tau: float | None = None
+    low: float = -1.0
+    high: float = 1.0
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the lower rung is trusted."""
+        if self.tau is None:
+            return Verdict.OPEN
+        if self.high < _WORTH:
+            return Verdict.DROPPED
+        return Verdict.TRUSTED if self.low > 0 else Verdict.OPEN
+
+    def __str__(self) -> str:
+        lower = "the merged rung" if self.lower == MERGED else f"rung {rung_word(self.lower)}"
+        if self.tau is None:
+            return f"{lower} against rung {self.higher}: {self.n} mixes scored at both"
+        foretells = {
+            Verdict.TRUSTED: "foretells",
+            Verdict.OPEN: "may foretell",
+            Verdict.DROPPED: "does not foretell",
+        }
+        figures = f"τ {self.tau:.2f}, 90 % interval {self.low:.2f} to {self.high:.2f}, {self.n} mixes"
+        return f"{lower} {foretells[self.verdict]} rung {self.higher} ({figures})"
+
+
+def rung_trust(state: StudyState, spec: StudySpec) -> tuple[RungTrust, ...]:
+    """Every rung of a study against the next, from the lowest; under ``halving`` it decides."""
+    return ladder_trust(
+        state.searched, len(spec.intermediate.rungs), spec.intermediate.merged is not None
+    )
+
+
+def ladder_trust(trials: Iterable[Trial], n_rungs: int, has_merged: bool) -> tuple[RungTrust, ...]:
+    """The same from trials; the control has one rung and says nothing."""
+    mixes = [t for t in trials if t.role is Role.SEARCH and t.recipe.mix.count]
+    scores = {
+        rung: {t.name: t.scores[rung] for t in mixes if rung in t.scores}
+        for rung in range(MERGED if has_merged else 0, n_rungs)
+    }
+    return tuple(trust_of(rung, scores[rung], scores[rung + 1]) for rung in list(scores)[:-1])
+
+
+def trust_of(rung: int, here: Mapping[str, float], above: Mapping[str, float]) -> RungTrust:
+    """Whether ``rung`` foretells the next one.
+
+    Args:
+        rung: the lower of the two.
+        here: scores at it, by trial.
+        above: scores at the next one.
+    """
+    pairs = [(here[name], above[name]) for name in here if name in above]
+    n = len(pairs)
+    tau = kendall_tau(pairs) if n >= LEAST_PAIRS else None
+    if tau is None:
+        return RungTrust(rung, rung + 1, n)
+    unanimous = 1 - 1 / math.comb(n, 2)  # half a discordance short of 1, where z has no end
+    z = math.atanh(max(-unanimous, min(unanimous, tau)))
+    reach = _Z * math.sqrt(_VARIANCE / (n - _FREEDOM))
+    u = max(1.0, _spread(list(here.values())) / _spread([first for first, _ in pairs]))
+    low, middle, high = (_among_all(math.tanh(end), u) for end in (z - reach, z, z + reach))
+    return RungTrust(rung, rung + 1, n, middle, low, high)
+
+
+def kendall_tau(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Kendall's tau-b, of two pairs or more; None where all are alike at one end.
+
+        tau_b = (concordant - discordant) / sqrt((n_0 - ties_x) (n_0 - ties_y)),  n_0 = n (n - 1) / 2
+
+    Source: Knight 1966, doi:10.1080/01621459.1966.10480879; inversions are counted by bisection.
+    """
+    n_0 = math.comb(len(pairs), 2)
+    ties_x, ties_y = (_ties(Counter(one)) for one in zip(*pairs, strict=True))
+    if n_0 in (ties_x, ties_y):
+        return None
+    discordant = 0
+    seen: list[float] = []
+    for _, y in sorted(pairs):
+        discordant += len(seen) - bisect_right(seen, y)
+        insort(seen, y)
+    excess = n_0 - ties_x - ties_y + _ties(Counter(pairs)) - 2 * discordant
+    return excess / math.sqrt((n_0 - ties_x) * (n_0 - ties_y))
+
+
+def _ties(counts: Counter[float] | Counter[tuple[float, float]]) -> int:
+    return sum(math.comb(n, 2) for n in counts.values())
+
+
+def _spread(values: Sequence[float]) -> float:
+    """Standard deviation of values of which not all are alike."""
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
+
+
+def _among_all(tau: float, u: float) -> float:
+    """Kendall's tau among all, where those that it was found among are ``u`` times less spread out."""
+    rho = math.sin(math.pi * tau / 2)
+    among_all = rho * u / math.sqrt(1 + rho**2 * (u**2 - 1))
+    return 2 / math.pi * math.asin(max(-1.0, min(1.0, among_all)))

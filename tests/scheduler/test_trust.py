@@ -1,0 +1,125 @@
+"""What a rung says of the next: tau against its definition, and verdicts on worlds that are known."""
+
+from __future__ import annotations
+
+import math
+import random
+from itertools import combinations
+from statistics import fmean
+from types import MappingProxyType
+
+import pytest
+from fakes import spec_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.facts import TrialMoved, TrialProposed
+from scheduler.mix import Mix
+from scheduler.policies.trust import (
+    LEAST_PAIRS,
+    Verdict,
+    kendall_tau,
+    ladder_trust,
+    rung_trust,
+    trust_of,
+)
+from scheduler.state import StudyState
+from scheduler.trial import MERGED, Recipe, Role, Trial, TrialState
+
+coarse = st.integers(0, 5).map(float)
+
+
+def by_definition(pairs):
+    signs = [
+        (math.copysign(a != c, a - c), math.copysign(b != d, b - d))
+        for (a, b), (c, d) in combinations(pairs, 2)
+    ]
+    spread = math.prod(sum(one[i] ** 2 for one in signs) for i in (0, 1))
+    return sum(a * b for a, b in signs) / math.sqrt(spread) if spread else None
+
+
+def world(correlation, n, seed):
+    """Scores of n mixes at two rungs, by trial."""
+    draw = random.Random(seed)
+    here = {f"t{i:04d}": draw.gauss(0, 1) for i in range(1, n + 1)}
+    left = math.sqrt(1 - correlation**2)
+    return here, {t: correlation * x + left * draw.gauss(0, 1) for t, x in here.items()}
+
+
+@given(st.lists(st.tuples(coarse, coarse | st.floats(0, 100)), min_size=2, max_size=30))
+def test_tau_b_is_what_counting_all_pairs_gives(pairs):
+    found, expected = kendall_tau(pairs), by_definition(pairs)
+    assert found == (expected if expected is None else pytest.approx(expected))
+
+
+def test_seven_mixes_say_nothing_and_eight_of_one_order_are_trusted():
+    here = {f"t{i}": float(i) for i in range(LEAST_PAIRS)}
+    few = dict(list(here.items())[1:])
+    assert trust_of(0, here, few).tau is None
+    assert trust_of(0, here, few).verdict is Verdict.OPEN
+    agreed = trust_of(0, here, here)
+    assert (agreed.tau < 1, agreed.low > 0, agreed.verdict) == (True, True, Verdict.TRUSTED)
+    turned = trust_of(0, here, {name: -score for name, score in here.items()})
+    assert turned.verdict is Verdict.DROPPED
+
+
+def test_mixes_that_all_score_alike_say_nothing():
+    here = {f"t{i}": float(i) for i in range(20)}
+    assert trust_of(0, here, dict.fromkeys(here, 40.0)).verdict is Verdict.OPEN
+
+
+def test_noise_is_dropped_and_a_forecast_is_kept():
+    drawn = [trust_of(0, *world(0.0, 60, seed)).verdict for seed in range(40)]
+    kept = [trust_of(0, *world(0.8, 60, seed)).verdict for seed in range(40)]
+    assert drawn.count(Verdict.DROPPED) >= 36
+    assert set(kept) == {Verdict.TRUSTED}
+
+
+def test_a_trusted_order_is_not_dropped_because_only_its_best_were_promoted():
+    right, plain = [], []
+    for seed in range(40):
+        here, above = world(math.sin(math.pi * 0.5 / 2), 240, seed)
+        best = sorted(here, key=here.__getitem__, reverse=True)[:80]
+        promoted = {name: above[name] for name in best}
+        right.append(trust_of(0, here, promoted).tau)
+        plain.append(trust_of(0, {name: here[name] for name in best}, promoted).tau)
+    assert fmean(right) == pytest.approx(0.5, abs=0.05)
+    assert fmean(plain) < 0.4
+
+
+def test_nine_intervals_of_ten_hold_the_truth():
+    truth = 0.4
+    found = [trust_of(0, *world(math.sin(math.pi * truth / 2), 20, seed)) for seed in range(200)]
+    assert 170 <= sum(one.low <= truth <= one.high for one in found) <= 195
+
+
+def test_each_rung_is_held_against_the_next_and_the_control_against_nothing():
+    trials = [
+        Trial(
+            f"t{i:04d}",
+            Recipe(Mix(("toy_text",) if i else ()), 13, "toy-tiny"),
+            Role.SEARCH if i else Role.CONTROL,
+            scores=MappingProxyType({MERGED: float(i), 0: float(i)} if i else {0: 9.0}),
+        )
+        for i in range(10)
+    ]
+    merged, first = ladder_trust(trials, 2, has_merged=True)
+    assert (merged.lower, merged.higher, merged.n, merged.verdict) == (MERGED, 0, 9, Verdict.TRUSTED)
+    assert str(merged).startswith("the merged rung foretells rung 0 (τ 0.97, 90 % interval")
+    assert (first.lower, first.n, first.verdict) == (0, 0, Verdict.OPEN)
+    assert [one.lower for one in ladder_trust(trials, 2, has_merged=False)] == [0]
+
+
+def test_a_study_s_rungs_are_judged_from_its_records():
+    state = StudyState()
+    for i in range(1, 10):
+        name, mix = f"t{i:04d}", Mix.of(("toy_text", "toy_roles"), 100 * i, 2.0)
+        state.apply(TrialProposed(name, Recipe(mix, 13, "toy-tiny"), Role.SEARCH, None, "random"))
+        state.apply(TrialMoved(name, TrialState.RUNNING, MERGED, None, "random"))
+        state.apply(TrialMoved(name, TrialState.PAUSED, MERGED, float(i), ""))
+        state.apply(TrialMoved(name, TrialState.RUNNING, 0, None, ""))
+        state.apply(TrialMoved(name, TrialState.PAUSED, 0, float(-i), ""))
+    merged, _ = rung_trust(state, spec_of({"intermediate.merged": {}}))
+    assert merged.verdict is Verdict.DROPPED
+    assert "does not foretell rung 0 (τ -0.97" in str(merged)
+    assert [one.lower for one in rung_trust(state, spec_of())] == [0]
