@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
 
-from experiments.benchmarks.allocation_replay import Replay
+from experiments.benchmarks.allocation_replay import Method, Replay
 from experiments.benchmarks.allocation_world import Choice, World
 
 N_REPLICATES = 2000
@@ -51,6 +51,7 @@ class Row:
         repeated_ms: mean over runs.
         charged_ms: mean over runs.
         decision_ms: median and 99th percentile of an ask, in real time; None for a peer.
+        reached: share of the budget after which it is worth what the baseline is after all of it.
     """
 
     method: str
@@ -62,12 +63,37 @@ class Row:
     repeated_ms: float
     charged_ms: float
     decision_ms: tuple[float, float] | None
+    reached: Estimate
 
 
-def row(world: World, method: str, replays: Sequence[Replay]) -> Row:
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What a part of ours brings at one budget, judged by ours without it.
+
+    Attributes:
+        part: which.
+        method: ours without it.
+        enough: share of the budget after which ours is worth what that is after all of it.
+        regret: how much more of it that has at the end, in points, paired by run.
+    """
+
+    part: str
+    method: str
+    budget_ms: int
+    enough: Estimate
+    regret: Estimate
+
+
+def plain(one: Row | Brought) -> dict[str, object]:
+    """A row as plain values; an estimate is value, low, high."""
+    values = ((field.name, getattr(one, field.name)) for field in fields(one))
+    return {name: v.to_json() if isinstance(v, Estimate) else v for name, v in values}
+
+
+def row(world: World, method: str, replays: Sequence[Replay], baseline: Sequence[Replay]) -> Row:
     """The figures of one method at one budget."""
     cap_ms = replays[0].cap_ms
-    last = [world.best - at(replay.recommended(world), cap_ms) for replay in replays]
+    last = regrets(world, replays)
     asks = [ms for replay in replays for ms in replay.decisions_ms]
     return Row(
         method,
@@ -81,7 +107,25 @@ def row(world: World, method: str, replays: Sequence[Replay]) -> Row:
         fmean(replay.repeated_ms for replay in replays),
         fmean(replay.charged_ms for replay in replays),
         (float(np.median(asks)), float(np.quantile(asks, 0.99))) if asks else None,
+        _reached(world, replays, baseline),
     )
+
+
+def brought(world: World, method: Method, ours: Sequence[Replay], without: Sequence[Replay]) -> Brought:
+    """What the part that ``method`` lacks brings, by runs of ours and of ``method`` at one budget."""
+    more = np.subtract(regrets(world, without), regrets(world, ours)).tolist()
+    enough = _reached(world, ours, without)
+    return Brought(method.lacks, method.name, ours[0].cap_ms, enough, mean(more))
+
+
+def regrets(world: World, replays: Iterable[Replay]) -> list[float]:
+    """Regret of each run at its end, in points."""
+    return [world.best - at(replay.recommended(world), replay.cap_ms) for replay in replays]
+
+
+def _reached(world: World, replays: Sequence[Replay], baseline: Sequence[Replay]) -> Estimate:
+    curves = [[run.recommended(world) for run in runs] for runs in (replays, baseline)]
+    return ratio(curves[0], curves[1], replays[0].cap_ms)
 
 
 def at(steps: Steps, ms: int) -> float:

@@ -46,12 +46,24 @@ class Method:
         sampler: who proposes.
         policy: who climbs; ``uniform`` sees the top rung alone.
         counts_cost: whether device time is an objective beside the score.
+        continues: whether a rung goes on from the one below, or trains from the encoder again.
+        per_hour: whether ``structured`` asks for gain per hour, or for gain whatever its price.
+        lacks: which part of ours it is without; empty when that is not what it is for.
     """
 
     name: str
     sampler: Proposer
     policy: PolicyName
     counts_cost: bool = False
+    continues: bool = True
+    per_hour: bool = True
+    lacks: str = ""
+
+    def sees(self, world: World) -> World:
+        """The world as this search finds it."""
+        if self.policy == "uniform":
+            return world.at_top
+        return world if self.continues else world.anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +131,7 @@ def replayed(world: World, method: Method, *, cap: DeviceTime, run: int, devices
         run: seeds the sampler, and takes the recorded seeds in turn.
         devices: at once.
     """
-    seen = world.at_top if method.policy == "uniform" else world
+    seen = method.sees(world)
     tree = seen.opened(_spec(seen, method, cap, run, devices))
     spec = tree.spec
     account = Account(MemoryJournal(STUDY_FACTS))
@@ -163,6 +175,7 @@ def _sampler(space: Space, spec: StudySpec, method: Method, run: int) -> Sampler
             space,
             spec.intermediate.rungs,
             run,
+            acquisition="per-hour" if method.per_hour else "plain",
             hours=method.counts_cost,
             search_ms=spec.budget.cap.ms,
         )

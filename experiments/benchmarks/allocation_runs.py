@@ -2,27 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import get_args
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
 from budgets.amount import DeviceTime
-from experiments.benchmarks.allocation_figures import Estimate, Row, ratio, row
-from experiments.benchmarks.allocation_replay import Method, PolicyName, Proposer, Replay, replayed
+from experiments.benchmarks.allocation_figures import Brought, Row, brought, plain, row
+from experiments.benchmarks.allocation_peers import RAY, SYNE, ray_tune, syne_tune
+from experiments.benchmarks.allocation_pool import spread
+from experiments.benchmarks.allocation_replay import Method, Replay, replayed
 from experiments.benchmarks.allocation_world import World
 from trainers.provenance import environment
 
 OURS = Method("structured, halving", "structured", "halving")
-WITHOUT_PEERS = Method("random, halving", "random", "halving")  # the baseline where Ray does not run
+WITHOUT_RAY = Method("random, halving", "random", "halving", lacks="surrogate (random in its place)")
 BASELINES = (
-    Method("TPE, halving", "tpe", "halving"),
-    WITHOUT_PEERS,
+    WITHOUT_RAY,
+    Method("TPE, halving", "tpe", "halving", lacks="surrogate (TPE in its place)"),
     Method("random, full", "random", "uniform"),
     Method("TPE, full", "tpe", "uniform"),
     Method("NSGA-II, full", "nsga2", "uniform", counts_cost=True),
 )
+ABLATED = (
+    Method("structured, full", "structured", "uniform", lacks="halving"),
+    replace(OURS, name="structured plain, halving", per_hour=False, lacks="gain per hour"),
+)
+ANEW = replace(OURS, name="structured, halving, rungs anew", continues=False, lacks="continued rungs")
 LARGEST = 0.25  # of all that a search could run
-_SLEEP_S = 20.0  # what all of the largest budget takes on one device, under a peer that sleeps
+
+Peers = Literal["none", "ray", "syne", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How much is run.
+
+    Attributes:
+        runs: seeds of each method.
+        budgets: how many, each twice the one before.
+        largest: the last, as a share of everything that a search could run.
+        devices: at once, in a search.
+        peers: who runs beside ours; Ray Tune's pair is the baseline where it does.
+        processes: searches at once.
+    """
+
+    runs: int = 20
+    budgets: int = 5
+    largest: float = LARGEST
+    devices: int = 2
+    peers: Peers = "all"
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -33,26 +64,24 @@ class Outcome:
         world: the table.
         replays: by method and budget, a run each.
         rows: figures by method and budget.
-        ratios: of ours to the baseline, by budget.
-        baseline: who that is.
+        parts: what each part of ours brings, by part and budget.
+        baseline: who the shares are measured against.
+        search_s: seconds that the searches of each method took, added up.
+        wall_s: seconds from first to last.
+        slept_share: the least that trials of a run of Ray Tune slept of their workers' time.
     """
 
     world: World
-    replays: dict[str, list[list[Replay]]]
+    replays: Mapping[str, list[list[Replay]]]
     rows: list[Row]
-    ratios: dict[int, Estimate]
+    parts: list[Brought]
     baseline: str
+    search_s: Mapping[str, float]
+    wall_s: float
+    slept_share: float | None
 
     def to_json(self) -> dict[str, object]:
         """All figures as plain values."""
-        rows = [
-            {
-                **asdict(r),
-                "regret": r.regret.to_json(),
-                "hypervolume": r.hypervolume.to_json() if r.hypervolume else None,
-            }
-            for r in self.rows
-        ]
         return {
             "table": self.world.name,
             "left_out": list(self.world.left_out),
@@ -61,63 +90,85 @@ class Outcome:
             "control": self.world.control,
             "ours": OURS.name,
             "baseline": self.baseline,
-            "ratio": {str(ms): one.to_json() for ms, one in self.ratios.items()},
-            "rows": rows,
+            "rows": [plain(one) for one in self.rows],
+            "parts": [plain(one) for one in self.parts],
+            "search_s": dict(self.search_s),
+            "wall_s": self.wall_s,
+            "slept_share": self.slept_share,
             "environment": environment(),
         }
 
 
-def measured(
-    world: World,
-    *,
-    runs: int,
-    budgets: int,
-    largest: float,
-    devices: int,
-    ablate: bool,
-    peers: bool,
-    say: Callable[[str], None],
-) -> Outcome:
-    """Run every method on every budget.
-
-    Args:
-        world: the table.
-        runs: seeds of each method.
-        budgets: how many, each twice the one before.
-        largest: the last, as a share of everything that a search could run.
-        devices: at once.
-        ablate: add every sampler under every policy.
-        peers: run Ray Tune too, as the baseline.
-        say: is told what runs.
-    """
-    caps = caps_of(world, budgets, largest)
-    replays: dict[str, list[list[Replay]]] = {}
-    for method in methods(ablate=ablate):
-        say(method.name)
-        replays[method.name] = [
-            [replayed(world, method, cap=cap, run=run, devices=devices) for run in range(runs)]
-            for cap in caps
-        ]
-    baseline = WITHOUT_PEERS.name
-    if peers:
-        from experiments.benchmarks.allocation_peers import ASHA, asha
-
-        say(ASHA)
-        baseline, s_per_hour = ASHA, _SLEEP_S / caps[-1].hours
-        by_run = [
-            asha(world, caps, run=run, devices=devices, s_per_hour=s_per_hour) for run in range(runs)
-        ]
-        replays[ASHA] = [list(one) for one in zip(*by_run, strict=True)]
-    rows = [row(world, name, runs_at) for name, by_cap in replays.items() for runs_at in by_cap]
-    ratios = {
-        cap.ms: ratio(
-            [run.recommended(world) for run in ours],
-            [run.recommended(world) for run in theirs],
-            cap.ms,
+def measured(world: World, settings: Settings, say: Callable[[str], None]) -> Outcome:
+    """Run every method on every budget; ``say`` is told what is done."""
+    begun_s = time.perf_counter()
+    caps = caps_of(world, settings.budgets, settings.largest)
+    replays, search_s = _replays(world, caps, settings, say)
+    slept_share = None
+    if settings.peers in ("ray", "all"):
+        ray_begun_s = time.perf_counter()
+        replays[RAY], slept_share = ray_tune(
+            world, caps, runs=settings.runs, devices=settings.devices, processes=settings.processes
         )
-        for cap, ours, theirs in zip(caps, replays[OURS.name], replays[baseline], strict=True)
+        search_s[RAY] = time.perf_counter() - ray_begun_s
+        say(f"{RAY}: {search_s[RAY]:.0f} s")
+    baseline = RAY if RAY in replays else WITHOUT_RAY.name
+    rows = [
+        row(world, name, runs_at, replays[baseline][i])
+        for name, by_cap in replays.items()
+        for i, runs_at in enumerate(by_cap)
+    ]
+    parts = [
+        brought(world, method, ours, theirs)
+        for method in methods(world)
+        if method.lacks
+        for ours, theirs in zip(replays[OURS.name], replays[method.name], strict=True)
+    ]
+    wall_s = time.perf_counter() - begun_s
+    return Outcome(world, replays, rows, parts, baseline, search_s, wall_s, slept_share)
+
+
+def _replays(
+    world: World, caps: Sequence[DeviceTime], settings: Settings, say: Callable[[str], None]
+) -> tuple[dict[str, list[list[Replay]]], dict[str, float]]:
+    """Every search in virtual time by method, budget and run, and the seconds of each method."""
+    tasks = _tasks(world, caps, settings)
+    found: dict[tuple[str, int], list[Replay]] = {}
+    names = [name for name, _ in tasks]
+    search_s = dict.fromkeys(dict.fromkeys(names), 0.0)
+    for (name, run), replays, seconds in spread(world, tasks, settings.processes):
+        found[name, run] = replays
+        search_s[name] += seconds
+        names.remove(name)
+        if name not in names:
+            say(f"{name}: {search_s[name]:.0f} s")
+    return {
+        name: [[found[name, run][i] for run in range(settings.runs)] for i in range(len(caps))]
+        for name in search_s
+    }, search_s
+
+
+def _tasks(
+    world: World, caps: Sequence[DeviceTime], settings: Settings
+) -> dict[tuple[str, int], Callable[[World], list[Replay]]]:
+    """One task per method and run."""
+    devices, runs = settings.devices, range(settings.runs)
+    tasks: dict[tuple[str, int], Callable[[World], list[Replay]]] = {
+        (method.name, run): partial(_under_each, method=method, caps=caps, run=run, devices=devices)
+        for method in methods(world)
+        for run in runs
     }
-    return Outcome(world, replays, rows, ratios, baseline)
+    if settings.peers in ("syne", "all"):
+        for name, peer in SYNE.items():
+            for run in runs:
+                tasks[name, run] = partial(syne_tune, peer=peer, caps=caps, run=run, devices=devices)
+    return tasks
+
+
+def _under_each(
+    world: World, *, method: Method, caps: Sequence[DeviceTime], run: int, devices: int
+) -> list[Replay]:
+    return [replayed(world, method, cap=cap, run=run, devices=devices) for cap in caps]
 
 
 def caps_of(world: World, n: int, largest: float = LARGEST) -> list[DeviceTime]:
@@ -125,18 +176,6 @@ def caps_of(world: World, n: int, largest: float = LARGEST) -> list[DeviceTime]:
     return [DeviceTime(round(world.whole_ms() * largest / 2**i)) for i in reversed(range(n))]
 
 
-def methods(*, ablate: bool) -> tuple[Method, ...]:
-    """Ours and its baselines; with ``ablate`` every other sampler and policy too."""
-    chosen = (OURS, *BASELINES)
-    if not ablate:
-        return chosen
-    known = {(m.sampler, m.policy) for m in chosen}
-    return (
-        *chosen,
-        *(
-            Method(f"{sampler}, {policy}", sampler, policy)
-            for sampler in get_args(Proposer)
-            for policy in get_args(PolicyName)
-            if (sampler, policy) not in known
-        ),
-    )
+def methods(world: World) -> tuple[Method, ...]:
+    """Ours, its baselines, and ours without each part that makes a difference on this table."""
+    return (OURS, *BASELINES, *ABLATED, *((ANEW,) if world.continues else ()))

@@ -158,18 +158,24 @@ class World:
             if not mix.count:
                 rows[place] = row
             elif place.rung == top:
-                rows[replace(place, rung=0)] = self._whole_trunk(place, row, mix)
+                rows[replace(place, rung=0)] = self._whole_trunk(place, row)
         return replace(self, spec=spec, table=replace(self.table, rows=rows))
 
-    def _whole_trunk(self, place: Place, row: Measurement, mix: Mix) -> Measurement:
-        if place.kind is not StageKind.INTERMEDIATE or not self._continues:
+    @cached_property
+    def anew(self) -> World:
+        """The same world where a rung does not go on from the one below, but trains from the encoder."""
+        rows = {place: self._whole_trunk(place, row) for place, row in self.table.rows.items()}
+        return replace(self, table=replace(self.table, rows=rows))
+
+    def _whole_trunk(self, place: Place, row: Measurement) -> Measurement:
+        if place.kind is not StageKind.INTERMEDIATE or not self.continues:
             return row
         lower = (replace(place, rung=rung) for rung in range(place.rung))
         bills = [self.table.rows[one].bill for one in lower if one in self.table.rows]
         return replace(row, bill=sum(bills, row.bill))
 
     @property
-    def _continues(self) -> bool:
+    def continues(self) -> bool:
         """Whether a rung goes on from the one below, as tokens do and model sizes do not."""
         return self.rung_is_choice
 
@@ -210,7 +216,7 @@ class World:
 
     @cached_property
     def _trunks(self) -> Mapping[tuple[Mix, int, int], int]:
-        trunk = self._continues
+        trunk = self.continues
         return self._summed(lambda place: trunk and place.kind is StageKind.INTERMEDIATE)
 
     def _summed(self, counts: Callable[[Place], bool]) -> dict[tuple[Mix, int, int], int]:

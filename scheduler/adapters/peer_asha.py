@@ -1,7 +1,8 @@
 """What a user would pick instead: Ray Tune's ``ASHAScheduler`` and ``OptunaSearch``, by its ``Tuner``.
 
 Set up as Ray's documentation shows, on recorded results: a trial's step sleeps for as long as the rung
-took, scaled down, and reports the recorded score. ASHA has its default reduction factor and grace
+took, scaled down, and reports the recorded score. Trials that sleep need no core, so several runs share
+one local Ray, each with a driver and workers of its own. ASHA has its default reduction factor and grace
 period; a rung has that factor more of its resource than the one below, as rungs that grow fourfold do.
 
 Tune has no cap on device time. The stopper here ends the run once the recorded time of what was reported
@@ -24,6 +25,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
+from scheduler.adapters.peer_report import Reported, Rung, Search
 from scheduler.mix import Mix
 from scheduler.space import Space, coordinates
 
@@ -37,25 +39,17 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
-    """What one rung of a recipe gave.
+class Heard:
+    """What one run of Tune was told.
 
     Attributes:
-        cost_ms: device time on top of the rung below.
-        score: on search cells, in points.
+        reports: until the cap, in order of arrival.
+        slept_share: time that trials slept, of the time that their workers had; what is missing is Ray's
+            own, and shifts the order in which trials of different length report.
     """
 
-    cost_ms: int
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """One report of a Tune trial, in order of arrival."""
-
-    mix: Mix
-    rung: int
-    result: Rung
+    reports: tuple[Reported, ...]
+    slept_share: float
 
 
 class Replayed(tune.Trainable):
@@ -101,75 +95,92 @@ class Replayed(tune.Trainable):
 
 
 class _Cap(tune.Stopper):
-    """Keeps what is reported, and ends the run at the cap."""
+    """Ends the run at the cap."""
 
-    def __init__(self, cap_ms: int) -> None:
-        self._left_ms = cap_ms
+    def __init__(self, search: Search, s_per_ms: float) -> None:
+        self._left_ms = search.cap_ms
+        self._workers = search.workers
+        self._s_per_ms = s_per_ms
+        self._begun_s = 0.0
+        self._ended_s = 0.0
+        self._slept_s = 0.0
         self.reports: list[Reported] = []
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         report = result["report"]
         if self._left_ms > 0:
+            self._time(report.result.cost_ms * self._s_per_ms)
             self.reports.append(report)
         self._left_ms -= report.result.cost_ms
         return self.stop_all()
 
+    def _time(self, slept_s: float) -> None:
+        self._ended_s = time.monotonic()
+        if not self.reports:
+            self._begun_s = self._ended_s - slept_s
+        self._slept_s += slept_s
+
     def stop_all(self) -> bool:
         return self._left_ms <= 0
 
+    def heard(self) -> Heard:
+        """What there was."""
+        had_s = (self._ended_s - self._begun_s) * self._workers
+        return Heard(tuple(self.reports), self._slept_s / had_s if had_s else 1.0)
 
-def asha_with_optuna(
-    space: Space,
-    recorded: Mapping[Mix, Sequence[Rung]],
-    *,
-    workers: int,
-    cap_ms: int,
-    seed: int,
-    s_per_ms: float,
-) -> tuple[Reported, ...]:
-    """What the pair is told, until the cap.
+
+def asha_with_optuna(searches: Sequence[Search], *, s_per_ms: float, at_once: int) -> list[Heard]:
+    """What the pair is told in each search, until its cap.
 
     Args:
-        space: mixes; each of its coordinates is a parameter of Tune's.
-        recorded: rungs of every mix, from the lowest.
-        workers: trials at once.
-        cap_ms: device time.
-        seed: of Optuna's sampler.
+        searches: one run of Tune each.
         s_per_ms: seconds slept for a recorded millisecond; short against Ray's own overhead, the order
             of reports is no longer that of the recording.
+        at_once: runs that share the local Ray.
     """
     os.environ.update(_SETTINGS)
-    started_here = not ray.is_initialized()
-    if started_here:
-        ray.init(
-            address="local",
-            num_cpus=workers,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="error",
-        )
-    cap = _Cap(cap_ms)
+    workers = max(search.workers for search in searches)
+    ray.init(
+        address="local",
+        num_cpus=workers * at_once,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="error",
+        runtime_env={"env_vars": _SETTINGS},
+    )
     try:
-        with tempfile.TemporaryDirectory(prefix="asha-") as folder:
-            trainable = tune.with_parameters(Replayed, space=space, recorded=recorded, s_per_ms=s_per_ms)
-            _tuner(trainable, space, recorded, cap, workers=workers, seed=seed, folder=folder).fit()
+        one = ray.remote(num_cpus=0)(_searched)
+        refs: list[Any] = []
+        waiting: list[Any] = []
+        for search in searches:
+            if len(waiting) == at_once:
+                _, waiting = ray.wait(waiting)
+            refs.append(one.remote(search, s_per_ms))
+            waiting.append(refs[-1])
+        found: list[Heard] = ray.get(refs)
+        return found
     finally:
-        if started_here:
-            ray.shutdown()
-    return tuple(cap.reports)
+        ray.shutdown()
+
+
+def _searched(search: Search, s_per_ms: float) -> Heard:
+    """One run of Tune, in a driver of its own."""
+    cap = _Cap(search, s_per_ms)
+    with tempfile.TemporaryDirectory(prefix="asha-") as folder:
+        trainable = tune.with_parameters(
+            Replayed, space=search.space, recorded=search.recorded, s_per_ms=s_per_ms
+        )
+        _tuner(trainable, search, cap, folder).fit()
+    return cap.heard()
 
 
 def _tuner(
     trainable: Any,  # noqa: ANN401 - what Ray wraps is untyped
-    space: Space,
-    recorded: Mapping[Mix, Sequence[Rung]],
+    search: Search,
     cap: _Cap,
-    *,
-    workers: int,
-    seed: int,
     folder: str,
 ) -> tune.Tuner:
-    top = max(len(rungs) for rungs in recorded.values()) - 1
+    space = search.space
     return tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1}),
         param_space={
@@ -179,10 +190,10 @@ def _tuner(
         tune_config=tune.TuneConfig(
             metric="score",
             mode="max",
-            search_alg=OptunaSearch(seed=seed),
-            scheduler=ASHAScheduler(time_attr="resource", max_t=max(_FACTOR**top, 2)),
+            search_alg=OptunaSearch(seed=search.seed),
+            scheduler=ASHAScheduler(time_attr="resource", max_t=max(_FACTOR ** (search.n_rungs - 1), 2)),
             num_samples=-1,
-            max_concurrent_trials=workers,
+            max_concurrent_trials=search.workers,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(storage_path=folder, stop=cap, verbose=0),

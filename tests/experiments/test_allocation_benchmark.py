@@ -19,7 +19,15 @@ from budgets.amount import DeviceTime
 from experiments.benchmarks import allocation
 from experiments.benchmarks.allocation_figures import at, hypervolume, mean, ratio
 from experiments.benchmarks.allocation_replay import Look, Method, Replay, replayed
-from experiments.benchmarks.allocation_runs import BASELINES, OURS, caps_of, measured, methods
+from experiments.benchmarks.allocation_runs import (
+    ANEW,
+    OURS,
+    WITHOUT_RAY,
+    Settings,
+    caps_of,
+    measured,
+    methods,
+)
 from experiments.benchmarks.allocation_world import World
 from scheduler.drivers.table import drive_table
 from scheduler.mix import Mix
@@ -235,43 +243,101 @@ def test_the_shipped_table_has_every_subset_of_six_tasks_at_rungs_of_ashas_facto
     assert any(spec.catalogue[task].metric in RETRIEVAL_METRICS for task in spec.target.tasks)
 
 
-def test_an_ablation_runs_every_sampler_under_every_policy_once():
-    pairs = [(m.sampler, m.policy) for m in methods(ablate=True)]
-    assert len(pairs) == len(set(pairs))
-    assert {("gp", "halving"), ("gp", "uniform"), ("random", "uniform")} <= set(pairs)
-    assert set(methods(ablate=False)) == {OURS, *BASELINES}
+def test_every_part_of_ours_is_taken_away_once_and_everything_else_kept(world):
+    lacking = [method for method in methods(world) if method.lacks]
+    assert len({method.lacks for method in lacking}) == len(lacking) == 5
+    for method in lacking:
+        differs = [
+            name
+            for name in ("sampler", "policy", "counts_cost", "continues", "per_hour")
+            if getattr(method, name) != getattr(OURS, name)
+        ]
+        assert len(differs) == 1, method
+
+
+def test_a_table_whose_rungs_do_not_continue_has_no_search_without_continuing(world):
+    assert ANEW in methods(world)
+    assert ANEW not in methods(replace(world, rung_is_choice=False))
+
+
+def test_a_rung_that_begins_anew_is_billed_for_the_way_below_it_too(world):
+    seed, mix = world.seeds[0], world.space.all_mixes()[-1]
+    lower, upper = (world.rung_ms((mix, rung), seed) for rung in (0, 1))
+    assert world.anew.rung_ms((mix, 0), seed) == lower
+    assert world.anew.rung_ms((mix, 1), seed) == world.cost_ms((mix, 1), seed) > upper
+
+
+def test_without_continuing_the_same_search_is_charged_more_and_stays_in_its_cap(world):
+    cap = DeviceTime(3 * world.whole_ms())
+    ours, anew = (replayed(world, one, cap=cap, run=0, devices=1) for one in (OURS, ANEW))
+    assert {look.choice for look in anew.looks} == {look.choice for look in ours.looks}
+    assert ours.charged_ms < anew.charged_ms <= cap.ms
+
+
+SMALLEST = Settings(runs=2, budgets=2, largest=0.5, devices=1, peers="none")
+
+
+@pytest.fixture(scope="module")
+def outcome(world):
+    return measured(world, SMALLEST, lambda text: None)
+
+
+def test_processes_change_nothing_but_the_time(world, outcome):
+    spread = measured(world, replace(SMALLEST, processes=2), lambda text: None)
+    for name, by_cap in outcome.replays.items():
+        for one, other in zip(by_cap, spread.replays[name], strict=True):
+            assert [run.looks for run in one] == [run.looks for run in other]
+    assert set(spread.search_s) == {method.name for method in methods(world)}
+
+
+def test_what_a_part_brings_is_regret_without_it_less_regret_with_it(world, outcome):
+    regrets = {(row.method, row.budget_ms): row.regret.value for row in outcome.rows}
+    for part in outcome.parts:
+        more = regrets[part.method, part.budget_ms] - regrets[OURS.name, part.budget_ms]
+        assert part.regret.value == pytest.approx(more)
+        assert part.regret.low - 1e-9 <= part.regret.value <= part.regret.high + 1e-9
+    assert len(outcome.parts) == 2 * sum(bool(method.lacks) for method in methods(world))
+
+
+def test_the_baseline_needs_no_more_than_all_of_the_budget_to_reach_itself(outcome):
+    own = [row.reached for row in outcome.rows if row.method == outcome.baseline == WITHOUT_RAY.name]
+    assert len(own) == 2
+    assert all(share.value <= 1 for share in own)
 
 
 def test_the_command_prints_figures_as_json_and_draws_them(world, tmp_path, monkeypatch):
     monkeypatch.setattr(allocation, "opened", lambda path: world)
-    arguments = ["--table", str(tmp_path), "--quick", "--no-peers", "--out", str(tmp_path / "drawn")]
-    done = CliRunner().invoke(allocation.main, [*arguments, "--json"], catch_exceptions=False)
+    arguments = [
+        "--table",
+        str(tmp_path),
+        "--quick",
+        "--peers",
+        "none",
+        "--out",
+        str(tmp_path / "drawn"),
+    ]
+    done = CliRunner().invoke(
+        allocation.main, [*arguments, "--json", "--processes", "1"], catch_exceptions=False
+    )
     assert done.exit_code == 0, done.output
     (found,) = json.loads(done.stdout)
-    assert {row["method"] for row in found["rows"]} == {OURS.name, *(m.name for m in BASELINES)}
+    assert {row["method"] for row in found["rows"]} == {method.name for method in methods(world)}
+    assert {part["part"] for part in found["parts"]} >= {"halving", "gain per hour"}
     assert all(row["overspent_ms"] == 0 for row in found["rows"])
-    assert len(found["ratio"]) == 2
-    names = sorted(path.name for path in (tmp_path / "drawn").iterdir())
-    assert names == ["ratio-made.png", "ratio-made.svg", "regret-made.png", "regret-made.svg"]
+    assert all(len(row[name]) == 3 for row in found["rows"] for name in ("regret", "reached"))
+    names = {path.name for path in (tmp_path / "drawn").iterdir()}
+    kinds = ("regret", "ratio", "methods", "parts")
+    assert names == {f"{kind}-made.{suffix}" for kind in kinds for suffix in ("png", "svg")}
 
 
-def test_the_command_shows_a_grid_per_budget_and_says_what_was_enough(world, capsys):
-    outcome = measured(
-        world,
-        runs=2,
-        budgets=2,
-        largest=0.5,
-        devices=1,
-        ablate=False,
-        peers=False,
-        say=lambda text: None,
-    )
+def test_the_command_shows_a_grid_per_budget_what_was_enough_and_what_parts_bring(outcome, capsys):
     from rich.console import Console
 
-    allocation.show(outcome, Console(width=140))
+    allocation.show(outcome, Console(width=150))
     shown = capsys.readouterr().out
     assert shown.count(f"{OURS.name} is worth what random, halving is") == 2
-    assert shown.count("NSGA-II, full") == 2
+    assert shown.count("NSGA-II, full") == 3  # in each grid, and in what the searches took
+    assert shown.count("continued rungs") == 2
 
 
 def test_a_file_that_is_no_table_is_refused_in_one_line(tmp_path):
