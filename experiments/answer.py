@@ -25,6 +25,7 @@ from experiments.stats import (
     score_intervals,
 )
 from experiments.trials import Cell, Standing, is_control, standings
+from scheduler.race import Race, race
 from scheduler.score import group_means
 from scheduler.trial import Role, Trial
 from trainers.stage import Half
@@ -53,8 +54,7 @@ class Arm:
     Attributes:
         trial: the searched trial it repeats.
         rung: highest it was trained to.
-        seeds: of its runs.
-        score: mean over seeds, points, from the journal.
+        by_seed: score of each of its runs, points, from the journal.
         cells: mean over seeds of each cell, points, from the journal.
         scores: functional -> interval of the score; empty where there are no records.
         gains: functional -> interval of the difference to the control; functionals are ``score``,
@@ -66,13 +66,24 @@ class Arm:
 
     trial: Trial
     rung: int
-    seeds: tuple[int, ...]
-    score: float
+    by_seed: Mapping[int, float]
     cells: Mapping[Cell, float]
     groups: Mapping[str, float] = field(default_factory=dict)
     scores: Mapping[str, Interval] = field(default_factory=dict)
     gains: Mapping[str, Interval] = field(default_factory=dict)
     adjusted_p: float | None = None
+
+    @property
+    def score(self) -> float:
+        """Mean over its own seeds, in points."""
+        return fmean(self.by_seed.values())
+
+    def over(self, other: Arm) -> float:
+        """Mean difference to ``other`` on the seeds that both have, in points; of the means if none."""
+        both = self.by_seed.keys() & other.by_seed.keys()
+        if not both:
+            return self.score - other.score
+        return fmean(self.by_seed[seed] - other.by_seed[seed] for seed in both)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,7 @@ class Answer:
         half: whose examples it stands on.
         final: whether finals were run; otherwise searched trials stand in.
         arms: best first, without the control.
+        race: where they stand by scores paired by seed, which puts them in order.
         left_out: cell -> why it is in no interval.
         errors: records that contradict the journal.
     """
@@ -92,13 +104,14 @@ class Answer:
     final: bool
     control: Arm | None = None
     arms: tuple[Arm, ...] = ()
+    race: Race = field(default_factory=lambda: Race(()))
     left_out: Mapping[Cell, str] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
     n_cells: int = 0
 
     @property
     def best(self) -> Arm | None:
-        """The finalist with the highest score."""
+        """The finalist that leads."""
         return self.arms[0] if self.arms else None
 
 
@@ -115,14 +128,16 @@ def answer_of(study: Study) -> Answer:
         return Answer(Verdict.NOTHING, half, final, control)
     samples = read_samples(study.store, runs)
     arms = _with_intervals(study, bare, control.trial.name, samples, runs)
+    standing = race({name: arm.by_seed for name, arm in arms.items()}, control.trial.name)
     control = arms.pop(control.trial.name)
-    ranked = tuple(sorted(arms.values(), key=lambda arm: -arm.score))
+    ranked = tuple(arms[name] for name in standing.ranked)
     return Answer(
         verdict=_verdict(control, ranked),
         half=half,
         final=final,
         control=control,
         arms=ranked,
+        race=standing,
         left_out=samples.left_out,
         errors=tuple(samples.errors),
         n_cells=len(samples.cells),
@@ -163,8 +178,7 @@ def _bare_arm(study: Study, name: str, runs: list[Standing]) -> Arm:
     return Arm(
         trial=study.state.trials[name],
         rung=runs[0].rung,
-        seeds=tuple(sorted(run.trial.recipe.seed for run in runs)),
-        score=fmean(run.score for run in runs),
+        by_seed={run.trial.recipe.seed: run.score for run in runs},
         cells=means,
         groups={group: fmean(of_run[group] for of_run in by_group) for group in by_group[0]},
     )
@@ -241,7 +255,7 @@ def _mean_of_means(tasks: Sequence[str], counted: set[str]) -> Array:
 
 def _verdict(control: Arm, arms: tuple[Arm, ...]) -> Verdict:
     best = arms[0]
-    if best.score <= control.score:
+    if best.over(control) <= 0:
         return Verdict.CONTROL_BEST
     gain = best.gains.get(SCORE)
     if gain is None or gain.low <= 0 or (best.adjusted_p or 0.0) > SIGNIFICANT:

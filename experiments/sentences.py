@@ -25,7 +25,7 @@ def _verdict_sentence(study: Study, answer: Answer) -> str:
     what = (
         f"{mix_name(mix)} (k = {mix.count}, {tokens(study.spec.intermediate.rungs[best.rung])} tokens)"
     )
-    change = gain.value if gain else best.score - control.score
+    change = gain.value if gain else best.over(control)
     if answer.verdict is Verdict.GAIN and not answer.final:
         return (
             f"Provisional: so far {what} scores {points(change)} points above no intermediate task "

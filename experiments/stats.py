@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scheduler.quantiles import Z_975, t_975
 from trainers.metrics import STATISTICS
 from trainers.metrics import value as metric_value
 from trainers.tasks.spec import Metric
@@ -36,13 +37,6 @@ Array = NDArray[np.float64]
 
 N_REPLICATES = 2000
 LEVEL = 0.95
-_Z_975 = 1.959964
-# Student's t, 0.975 quantile, for 1 to 30 degrees of freedom.
-_T_975 = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
 # Drawn example counts of a cell are held as one block of at most this many numbers (64 MB).
 BLOCK = 8_000_000
 
@@ -188,8 +182,7 @@ def seed_stretch(n_seeds: int) -> float:
     """
     if n_seeds < 2:
         return 0.0
-    quantile = _T_975[n_seeds - 2] if n_seeds - 2 < len(_T_975) else _Z_975
-    return quantile / _Z_975 * math.sqrt(n_seeds / (n_seeds - 1))
+    return t_975(n_seeds - 1) / Z_975 * math.sqrt(n_seeds / (n_seeds - 1))
 
 
 def _over_seeds(drawn_BRF: Array, observed_RF: Array, picks_BR: NDArray[np.int64]) -> Array:

@@ -91,7 +91,7 @@ def _arm(study: Study, arm: Arm) -> Json:
         "temperature": mix.temperature,
         "text": mix.text,
         "tokens": study.spec.intermediate.rungs[arm.rung] if mix.count else 0,
-        "seeds": list(arm.seeds),
+        "seeds": sorted(arm.by_seed),
         "mean_score": arm.score,
         "score": _interval(arm.scores.get(SCORE)),
         "score_without_retrieval": _interval(arm.scores.get(WITHOUT_RETRIEVAL)),

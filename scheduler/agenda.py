@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from budgets.amount import DeviceTime
 from scheduler.climb import Climb
 from scheduler.facts import TrialMoved, TrialProposed
-from scheduler.finals import next_final
+from scheduler.finals import next_finals, out_early
 from scheduler.mix import Mix
 from scheduler.money import Path, Purse
 from scheduler.policies import Policy, Standing, Standings
@@ -164,17 +164,18 @@ class SearchAgenda:
         return recipe, self._policy.goal(trial)
 
     def _next_final(self, *, fresh: bool) -> Beginning:
-        final = next_final(self._spec, self._state)
-        if final is None or not self._purse.pays_finals(final.with_cost_of, fresh=fresh):
-            return ()
-        return proposed(
-            self._state,
-            final.recipe,
-            Role.FINAL,
-            "final",
-            finalist=final.finalist,
-            rung=final.rung,
-        )
+        """The most telling repetition that what is left pays for."""
+        for final in next_finals(self._spec, self._state):
+            if self._purse.pays_finals(final.with_cost_of, fresh=fresh):
+                return proposed(
+                    self._state,
+                    final.recipe,
+                    Role.FINAL,
+                    "final",
+                    finalist=final.finalist,
+                    rung=final.rung,
+                )
+        return ()
 
     def _recipe(self, mix: Mix) -> Recipe:
         return Recipe(mix, self._spec.seed, self._spec.model.name, self._spec.model.tuning)
@@ -197,8 +198,9 @@ class SearchAgenda:
         if control is not None and unjudged(control):
             why = self._state.reasons[control.name]
             return Ending(f"the control could not be judged ({why}); {money}")
-        if next_final(self._spec, self._state) is None and not self._state.n_climbing:
-            seeds = f"all {self._spec.final.max_seeds} seeds (final.max_seeds)"
+        none_left = next(next_finals(self._spec, self._state), None) is None
+        if none_left and not self._state.n_climbing:
+            seeds = self._seeds_given()
             if self._all_allowed():
                 mixes = f"all {self._n_sampled()} mixes that search.max_trials allows"
                 return Ending(f"nothing left to try: {mixes} and {seeds}; {money}")
@@ -212,6 +214,11 @@ class SearchAgenda:
                 f"account {self._purse.account!r} has too little free: {refusal}; {money}", True
             )
         return Ending(f"cap reached: {refusal}; {money}")
+
+    def _seeds_given(self) -> str:
+        most = f"all {self._spec.final.max_seeds} seeds (final.max_seeds)"
+        out = ", ".join(out_early(self._spec, self._state))
+        return f"{most}, but for {out}, surely below the best" if out else most
 
 
 def proposed(

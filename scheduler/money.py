@@ -3,7 +3,7 @@
     free           = cap - spent - held, or less where an account shared with others has less
     uncommitted    = free - what the trials that climb already will still take
     search's part  = uncommitted - kept for finals
-    kept           = at most final_share * cap, and no more than all repetitions are forecast at
+    kept           = at most final_share * cap, and no more than all seeds of all finalists would take
 
 The search is asked to leave the last part alone; only a trial that already climbs may reach into it.
 """
@@ -50,7 +50,7 @@ class Purse:
     def pays_finals(self, paths: Iterable[Path], *, fresh: bool) -> bool:
         """Whether what is left pays for these paths on report cells."""
         cost = self._climb.missing_cost(paths, Half.REPORT)
-        return self._pays("the next round of finals", cost, self._uncommitted(fresh=fresh))
+        return self._pays("the next step of the finals", cost, self._uncommitted(fresh=fresh))
 
     def _all_finals(self) -> DeviceTime:
         """What all repetitions would cost: more than that the finals cannot use."""

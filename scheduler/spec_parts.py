@@ -195,11 +195,14 @@ class FinalSpec(SpecModel):
     Attributes:
         finalists: mixes beside the control.
         max_seeds: repetitions of each at most; the budget may end before.
+        seeds: ``race`` gives further seeds to the control, the best finalist and the one that comes
+            closest, and none to those surely below; ``equal`` gives all as many.
         max_examples: examples per cell that a report scores at most; None for all.
     """
 
     finalists: Positive = 2
     max_seeds: Positive = 8
+    seeds: Literal["race", "equal"] = "race"
     max_examples: Tokens | None = None
 
 

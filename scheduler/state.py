@@ -187,7 +187,7 @@ class StudyState:
 
     def _end(self, measurement: Measurement) -> None:
         started = self.leases.pop(measurement.hold)
-        del self.busy[started.trial]
+        self.busy.pop(started.trial, None)  # a journal from elsewhere may hold two leases of one trial
         record = self.stages[started.stage]
         leases = tuple(
             replace(lease, measurement=measurement) if lease.started.hold == measurement.hold else lease
