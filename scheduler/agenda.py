@@ -17,6 +17,7 @@ from scheduler.finals import next_finals, out_early
 from scheduler.mix import Mix
 from scheduler.money import Path, Purse
 from scheduler.policies import Policy, Standing, Standings
+from scheduler.prices import RungPrices
 from scheduler.space import Sampler
 from scheduler.state import StudyState
 from scheduler.tree import StageTree
@@ -95,6 +96,7 @@ class SearchAgenda:
         self._climb = climb
         self._purse = purse
         self._policy = policy
+        self._prices = RungPrices(tree, climb)
         self._sampler = sampler
         self._n_moves = 0  # that the two below know of
         self._standings = Standings()
@@ -117,7 +119,8 @@ class SearchAgenda:
 
     def _next_of_search(self, *, fresh: bool) -> Beginning:
         self._catch_up()
-        if promoted := self._promoted(self._policy.promote(self._standings), "promoted", fresh=fresh):
+        earned = self._policy.promote(self._standings, self._prices)
+        if promoted := self._promoted(earned, "promoted", fresh=fresh):
             return promoted
         if proposed := self._new(fresh=fresh):
             return proposed

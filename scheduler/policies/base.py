@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from scheduler.policies.standings import Standings
 from scheduler.trial import Trial
+
+Prices = Callable[[int], int]  # rung -> device time of one more mix there, ms, lower rungs' left out
 
 
 class Policy(Protocol):
@@ -16,7 +19,7 @@ class Policy(Protocol):
     def goal(self, trial: Trial) -> int:
         """The rung that ``trial`` climbs to without asking again; below it, it goes straight on."""
 
-    def promote(self, standings: Standings) -> str | None:
+    def promote(self, standings: Standings, price_ms: Prices) -> str | None:
         """A paused trial that has earned its next rung, or None if a new one should start."""
 
     def promote_late(self, standings: Standings) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 
+from scheduler.policies.base import Prices
 from scheduler.policies.standings import Standings
 from scheduler.trial import Role, Trial
 
@@ -24,11 +25,13 @@ class UniformRungs:
         """The top rung."""
         return self._top
 
-    def promote(self, standings: Standings) -> str | None:
+    def promote(self, standings: Standings, price_ms: Prices) -> str | None:
         """Nobody waits."""
         return None
 
-    promote_late = promote
+    def promote_late(self, standings: Standings) -> str | None:
+        """Nobody waits."""
+        return None
 
 
 class RandomRungs:
@@ -46,8 +49,10 @@ class RandomRungs:
             return self._n_rungs - 1
         return random.Random(f"{self._seed}/{trial.name}").randrange(self._n_rungs)
 
-    def promote(self, standings: Standings) -> str | None:
+    def promote(self, standings: Standings, price_ms: Prices) -> str | None:
         """Nobody waits."""
         return None
 
-    promote_late = promote
+    def promote_late(self, standings: Standings) -> str | None:
+        """Nobody waits."""
+        return None

@@ -29,10 +29,15 @@ def promoted(standing):
     return replace(standing, trial=trial)
 
 
-def promote_all(halving, standings):
+def alike(rung):
+    """Every rung costs the same."""
+    return 1_000
+
+
+def promote_all(halving, standings, price_ms=alike):
     """Promote until halving has nobody left; names in order."""
     names = []
-    while (name := halving.promote(Standings(standings))) is not None:
+    while (name := halving.promote(Standings(standings), price_ms)) is not None:
         names.append(name)
         standings = [promoted(s) if s.trial.name == name else s for s in standings]
     return names
@@ -71,6 +76,16 @@ def test_at_most_one_in_eta_is_promoted_and_they_are_the_best(values, eta):
     assert names == [s.trial.name for s in best[: len(values) // eta]]
 
 
+@given(st.lists(st.floats(0, 100), max_size=200), st.integers(1, 90))
+def test_to_a_dear_rung_so_few_are_promoted_that_it_takes_no_more_time_than_the_looks(values, ratio):
+    standings = [paused(f"t{i:04d}", value) for i, value in enumerate(values, start=1)]
+    names = promote_all(Halving(2, 3), standings, lambda rung: 7 * ratio**rung)
+    assert len(names) == len(values) // max(3, ratio)
+    assert len(names) * ratio <= max(len(values), 3 * len(names))
+    best = sorted(standings, key=lambda s: (-s.trial.scores[0], s.trial.name))
+    assert names == [s.trial.name for s in best[: len(names)]]
+
+
 @given(st.lists(st.floats(0, 100), max_size=12))
 def test_a_late_promotion_takes_the_best_that_waits_until_nobody_does(values):
     halving = Halving(2, 3)
@@ -87,11 +102,11 @@ def test_a_late_promotion_takes_the_best_that_waits_until_nobody_does(values):
 def test_the_highest_rung_is_looked_at_first():
     low = [paused(f"t{i:04d}", 90 - i) for i in range(1, 7)]
     high = [paused(f"t{i:04d}", 50 - i, rung=1) for i in range(7, 10)]
-    assert Halving(3, 3).promote(Standings([*low, *high])) == "t0007"
-    assert Halving(3, 3).promote(Standings(low)) == "t0001"
+    assert Halving(3, 3).promote(Standings([*low, *high]), alike) == "t0007"
+    assert Halving(3, 3).promote(Standings(low), alike) == "t0001"
     only_high = [paused(f"t{i:04d}", 50 - i, rung=1) for i in range(1, 4)]
-    assert Halving(3, 3).promote(Standings(only_high)) == "t0001"
-    assert Halving(2, 3).promote(Standings(only_high)) is None
+    assert Halving(3, 3).promote(Standings(only_high), alike) == "t0001"
+    assert Halving(2, 3).promote(Standings(only_high), alike) is None
 
 
 def test_a_cheap_trial_ranks_beside_a_better_dearer_one():
@@ -125,7 +140,7 @@ def test_uniform_and_random_go_straight_to_their_goal_and_never_wait():
     uniform, drawn = UniformRungs(3), RandomRungs(3, 13)
     for chosen in (uniform, drawn):
         assert not chosen.pauses
-        assert chosen.promote(Standings(standings)) is None
+        assert chosen.promote(Standings(standings), alike) is None
         assert chosen.promote_late(Standings(standings)) is None
     assert {uniform.goal(trial) for trial in trials} == {2}
     goals = [drawn.goal(trial) for trial in trials]
