@@ -216,7 +216,7 @@ class Bench:
         shares = getattr(stage, "shares", ())
         if shares and stage.parent is not None:
             return tuple(share.task for share in shares), stage.tokens
-        return self._tasks.get(stage.parent or "", ((), 0))
+        return self._tasks.get(getattr(stage, "parent", None) or "", ((), 0))
 
     def _scores(self, stage: Stage) -> tuple[CellScore, ...]:
         if not isinstance(stage, ScoringStage):

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from budgets.account import Account
 from budgets.amount import DeviceTime
-from budgets.bill import Bill, Purpose
 from budgets.journal import MemoryJournal
 from budgets.ledger import Charged, Opened
+from experiments.benchmarks.allocation_leases import Leases
 from experiments.benchmarks.allocation_world import Choice, World
 from scheduler.adapters.optuna_sampler import OptunaSampler
-from scheduler.drivers.table import RecordedTable, drive_table
+from scheduler.drivers.table import drive_table
 from scheduler.engine import Engine, Start, Stop, Wait
 from scheduler.facts import STUDY_FACTS, StudyBegun, TrialMoved
 from scheduler.policies import policy
@@ -30,8 +30,8 @@ from scheduler.spec import StudySpec
 from scheduler.spec_parts import ObjectivesSpec
 from scheduler.state import StudyState
 from scheduler.structured import StructuredSampler
-from scheduler.trial import Role
-from trainers.stage import Measurement, Order, Outcome, ScoringStage
+from scheduler.trial import MERGED, Role
+from trainers.stage import Measurement
 
 PolicyName = Literal["halving", "uniform"]
 Proposer = Literal["structured", "tpe", "nsga2", "gp", "random"]
@@ -47,6 +47,8 @@ class Method:
         policy: who climbs; ``uniform`` sees the top rung alone.
         counts_cost: whether device time is an objective beside the score.
         continues: whether a rung goes on from the one below, or trains from the encoder again.
+        merged: whether a mix is looked at merged first, where the table has that rung.
+        shares: whether a merge uses what other trials trained, or each trial pays for its own parts.
         per_hour: whether ``structured`` asks for gain per hour, or for gain whatever its price.
         lacks: which part of ours it is without; empty when that is not what it is for.
     """
@@ -56,6 +58,8 @@ class Method:
     policy: PolicyName
     counts_cost: bool = False
     continues: bool = True
+    merged: bool = True
+    shares: bool = True
     per_hour: bool = True
     lacks: str = ""
 
@@ -63,7 +67,8 @@ class Method:
         """The world as this search finds it."""
         if self.policy == "uniform":
             return world.at_top
-        return world if self.continues else world.anew
+        seen = world if self.continues else world.anew
+        return seen if self.merged else seen.unmerged
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,7 @@ def replayed(world: World, method: Method, *, cap: DeviceTime, run: int, devices
     account.book(StudyBegun(spec.name, spec.model_dump(mode="json"), "", {}), Opened(cap))
     chosen = policy(method.policy, n_rungs=tree.n_rungs, eta=spec.search.eta, seed=spec.seed)
     timed = _Timed(Engine(tree, account, chosen, _sampler(seen.space, spec, method, run), devices))
-    leases = _Leases(seen.bound(tree))
+    leases = Leases(seen.bound(tree), shares=method.shares)
     outcome = drive_table(timed, leases.run, devices)
     return Replay(
         cap.ms,
@@ -183,13 +188,13 @@ def _sampler(space: Space, spec: StudySpec, method: Method, run: int) -> Sampler
 
 
 def _looks(account: Account, *, lift: int) -> Iterator[Look]:
-    """Every score of the search, with what had been charged by then; ``lift`` names its true rung."""
+    """Scores of what was trained, with what had been charged by then; ``lift`` names the true rung."""
     state, charged_ms = StudyState(), 0
     for fact in account.facts():
         state.apply(fact)
         if isinstance(fact, Charged):
             charged_ms += fact.amount.ms
-        elif isinstance(fact, TrialMoved) and fact.score is not None:
+        elif isinstance(fact, TrialMoved) and fact.score is not None and fact.rung != MERGED:
             trial = state.trials[fact.trial]
             if trial.role is not Role.FINAL:
                 mix = trial.recipe.mix
@@ -211,48 +216,3 @@ class _Timed:
 
     def tell(self, measurement: Measurement) -> None:
         self._engine.tell(measurement)
-
-
-class _Leases:
-    """A recorded table whose stages stop at the deadline of their hold.
-
-    Training that was stopped goes on where it was; an evaluation begins anew, and that time is
-    repeated.
-    """
-
-    def __init__(self, table: RecordedTable) -> None:
-        self._table = table
-        self._trained_ms: dict[str, int] = {}
-        self._done: set[str] = set()
-        self.repeated_ms = 0
-
-    def run(self, order: Order) -> Measurement:
-        measured = self._table.run(order)
-        if measured.outcome is not Outcome.DONE:
-            return measured
-        left_ms = measured.bill.total.ms - self._trained_ms.get(measured.stage, 0)
-        granted_ms = order.limit.less(order.grace).ms
-        if left_ms <= granted_ms:
-            if measured.stage in self._done:
-                self.repeated_ms += left_ms
-            self._done.add(measured.stage)
-            return replace(measured, bill=_of(left_ms, measured.bill))
-        if isinstance(order.stage, ScoringStage):
-            self.repeated_ms += granted_ms
-        else:
-            self._trained_ms[measured.stage] = self._trained_ms.get(measured.stage, 0) + granted_ms
-        return replace(
-            measured,
-            outcome=Outcome.TRUNCATED,
-            bill=_of(granted_ms, measured.bill),
-            scores=(),
-            error="recorded longer than its hold",
-        )
-
-
-def _of(ms: int, bill: Bill) -> Bill:
-    """The bill itself where it comes to ``ms``, else so much of it as work."""
-    if bill.total.ms == ms:
-        return bill
-    work = Purpose.EVALUATE if Purpose.EVALUATE in bill.amounts else Purpose.TRAIN
-    return Bill({work: DeviceTime(ms)})

@@ -30,6 +30,8 @@ ABLATED = (
     replace(OURS, name="structured plain, halving", per_hour=False, lacks="gain per hour"),
 )
 ANEW = replace(OURS, name="structured, halving, rungs anew", continues=False, lacks="continued rungs")
+UNMERGED = replace(OURS, name="structured, halving, not merged", merged=False, lacks="merged rung")
+UNSHARED = replace(OURS, name="structured, halving, not shared", shares=False, lacks="shared stages")
 LARGEST = 0.25  # of all that a search could run
 
 Peers = Literal["none", "ray", "syne", "all"]
@@ -178,4 +180,6 @@ def caps_of(world: World, n: int, largest: float = LARGEST) -> list[DeviceTime]:
 
 def methods(world: World) -> tuple[Method, ...]:
     """Ours, its baselines, and ours without each part that makes a difference on this table."""
-    return (OURS, *BASELINES, *ABLATED, *((ANEW,) if world.continues else ()))
+    continued = (ANEW,) if world.continues else ()
+    merged = (UNMERGED, UNSHARED) if world.has_merged else ()
+    return (OURS, *BASELINES, *ABLATED, *continued, *merged)

@@ -27,6 +27,7 @@ from scheduler.spec import StudySpec, read
 from scheduler.study import space_of, tree_of
 from scheduler.table import Place, Table
 from scheduler.tree import StageTree
+from scheduler.trial import MERGED
 from trainers.stage import CellScore, Half, Measurement, StageKind
 
 Choice = tuple[Mix, int]  # a mix and the rung it was judged at
@@ -150,7 +151,7 @@ class World:
         top = self.n_rungs - 1
         part = self.spec.intermediate
         spec = self.spec.model_copy(
-            update={"intermediate": part.model_copy(update={"rungs": part.rungs[-1:]})}
+            update={"intermediate": part.model_copy(update={"rungs": part.rungs[-1:], "merged": None})}
         )
         rows: dict[Place, Measurement] = {}
         for place, row in self.table.rows.items():
@@ -159,6 +160,19 @@ class World:
                 rows[place] = row
             elif place.rung == top:
                 rows[replace(place, rung=0)] = self._whole_trunk(place, row)
+        return replace(self, spec=spec, table=replace(self.table, rows=rows))
+
+    @property
+    def has_merged(self) -> bool:
+        """Whether the table has a rung below the first, of merged encoders."""
+        return self.spec.intermediate.merged is not None
+
+    @cached_property
+    def unmerged(self) -> World:
+        """The same world without the merged rung."""
+        rows = {place: row for place, row in self.table.rows.items() if place.rung != MERGED}
+        part = self.spec.intermediate.model_copy(update={"merged": None})
+        spec = self.spec.model_copy(update={"intermediate": part})
         return replace(self, spec=spec, table=replace(self.table, rows=rows))
 
     @cached_property

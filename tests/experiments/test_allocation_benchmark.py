@@ -18,10 +18,13 @@ import experiments
 from budgets.amount import DeviceTime
 from experiments.benchmarks import allocation
 from experiments.benchmarks.allocation_figures import at, hypervolume, mean, ratio
+from experiments.benchmarks.allocation_leases import Leases
 from experiments.benchmarks.allocation_replay import Look, Method, Replay, replayed
 from experiments.benchmarks.allocation_runs import (
     ANEW,
     OURS,
+    UNMERGED,
+    UNSHARED,
     WITHOUT_RAY,
     Settings,
     caps_of,
@@ -34,7 +37,8 @@ from scheduler.mix import Mix
 from scheduler.spec import load
 from scheduler.study import space_of
 from scheduler.table import Table
-from trainers.stage import Half, StageKind
+from scheduler.trial import MERGED, Recipe
+from trainers.stage import Half, Order, StageKind
 from trainers.tasks.spec import RETRIEVAL_METRICS
 
 HOUR_MS = 3_600_000
@@ -57,6 +61,16 @@ def world():
     drive_table(engine, Bench(tree, costs=(0.6, 1.4)).run, 2)
     table = Table.of(tree, engine.state, {t.recipe for t in engine.state.trials.values()})
     return World("made", tree.spec, table, space_of(tree.spec), tree_of)
+
+
+@pytest.fixture(scope="module")
+def merged_world():
+    """The same mixes with a merged rung that foretells."""
+    tree = tree_of(spec_of({**SMALL, "intermediate.merged": {}, "search.policy": "grid"}))
+    engine, _ = engine_on(begun(tree, DeviceTime.from_hours(50)), tree, 2)
+    drive_table(engine, Bench(tree, costs=(0.6, 1.4)).run, 2)
+    table = Table.of(tree, engine.state, {t.recipe for t in engine.state.trials.values()})
+    return World("merged", tree.spec, table, space_of(tree.spec), tree_of)
 
 
 @settings(deadline=None, max_examples=40)
@@ -253,6 +267,46 @@ def test_every_part_of_ours_is_taken_away_once_and_everything_else_kept(world):
             if getattr(method, name) != getattr(OURS, name)
         ]
         assert len(differs) == 1, method
+
+
+def test_on_a_table_with_a_merged_rung_that_and_what_it_shares_are_taken_away_too(world, merged_world):
+    assert {UNMERGED, UNSHARED} == set(methods(merged_world)) - set(methods(world))
+
+
+def leased(world, *, shares):
+    """Device time of each stage of every merge of one seed, in the tree's order, a lease each."""
+    tree, seed, model = world.opened(world.spec), world.seeds[0], world.spec.model
+    leases, hour = Leases(world.bound(tree), shares=shares), DeviceTime(HOUR_MS)
+    mixes = [mix for mix in world.space.all_mixes() if mix.count]
+    nodes = {
+        node.name: node
+        for mix in mixes
+        for node in tree.nodes(Recipe(mix, seed, model.name, model.tuning), MERGED, Half.SEARCH)
+    }
+    bills = {
+        name: leases.run(Order(name, node.stage, 1, hour, DeviceTime(0))).bill.total.ms
+        for name, node in nodes.items()
+    }
+    assert leases.repeated_ms == 0
+    return mixes, [(nodes[name].stage, ms) for name, ms in bills.items()]
+
+
+def test_who_shares_nothing_pays_for_every_part_of_every_merge(merged_world):
+    mixes, shared = leased(merged_world, shares=True)
+    _, alone = leased(merged_world, shares=False)
+    trunk_ms = {s.shares[0].task: ms for s, ms in shared if s.kind is StageKind.INTERMEDIATE}
+    target_ms = sum(ms for s, ms in shared if s.kind is StageKind.TARGET)
+    parts_ms = sum(trunk_ms[task] for mix in mixes for task in mix.tasks)
+    extra_ms = sum(ms for _, ms in alone) - sum(ms for _, ms in shared)
+    assert extra_ms == parts_ms - sum(trunk_ms.values()) + len(mixes) * target_ms
+
+
+def test_who_does_not_look_at_merges_has_no_such_rung_and_all_others(merged_world):
+    seen = UNMERGED.sees(merged_world)
+    assert not seen.has_merged
+    assert {place.rung for place in seen.table.rows} == {0, 1}
+    assert seen.choices == merged_world.choices
+    assert not FULL.sees(merged_world).has_merged
 
 
 def test_a_table_whose_rungs_do_not_continue_has_no_search_without_continuing(world):
