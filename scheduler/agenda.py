@@ -21,7 +21,7 @@ from scheduler.prices import RungPrices
 from scheduler.space import Sampler
 from scheduler.state import StudyState
 from scheduler.tree import StageTree
-from scheduler.trial import Recipe, Role, Trial, TrialState
+from scheduler.trial import MERGED, Recipe, Role, Trial, TrialState
 
 
 class Ending(NamedTuple):
@@ -137,16 +137,26 @@ class SearchAgenda:
         return (TrialMoved(name, TrialState.RUNNING, path[1], None, reason),)
 
     def _new(self, *, fresh: bool) -> Beginning:
-        n_sampled = self._n_sampled()
         if self._all_allowed() or self._exhausted:
             return ()
-        if not self._purse.pays_search([self._stand_in(n_sampled)], fresh=fresh):
+        start = self._policy.start(self._standings, self._prices)
+        if not self._purse.pays_search([self._stand_in(max(start, 0))], fresh=fresh):
             return ()
         mix = self._proposed_mix()
         if mix is None:
             self._exhausted = True
             return ()
-        return proposed(self._state, self._recipe(mix), Role.SEARCH, self._spec.search.sampler)
+        recipe, origin, why = self._recipe(mix), self._spec.search.sampler, ""
+        if start > (MERGED if self._tree.has_merged else 0):
+            why = str(self._standings.trust(start - 1))
+        elif start == MERGED and not self._pays_look(recipe, fresh=fresh):
+            start, why = 0, self._purse.refusal
+        reason = f"{origin}; begins at rung {start}: {why}" if why else origin
+        return proposed(self._state, recipe, Role.SEARCH, origin, rung=start, reason=reason)
+
+    def _pays_look(self, recipe: Recipe, *, fresh: bool) -> bool:
+        """Whether a first look is affordable with the training that it decides on."""
+        return self._purse.pays_search([(recipe, MERGED), (recipe, 0)], fresh=fresh)
 
     def _proposed_mix(self) -> Mix | None:
         self._catch_up()
@@ -159,11 +169,11 @@ class SearchAgenda:
         most = self._spec.search.max_trials
         return most is not None and self._n_sampled() >= most
 
-    def _stand_in(self, n_sampled: int) -> Path:
-        """A recipe nobody has tried, of all tasks, for what the next trial will cost."""
+    def _stand_in(self, start: int) -> Path:
+        """A recipe nobody has tried, of all tasks, for what the next trial will cost from ``start``."""
         everything = Mix.of(self._spec.intermediate.tasks)
         recipe = Recipe(everything, -1, self._spec.model.name, self._spec.model.tuning)
-        trial = Trial(_name(Role.SEARCH, n_sampled + 1), recipe, Role.SEARCH)
+        trial = Trial(_name(Role.SEARCH, self._n_sampled() + 1), recipe, Role.SEARCH, rung=start)
         return recipe, self._policy.goal(trial)
 
     def _next_final(self, *, fresh: bool) -> Beginning:
@@ -232,13 +242,14 @@ def proposed(
     *,
     finalist: str | None = None,
     rung: int = 0,
+    reason: str = "",
 ) -> Beginning:
-    """The facts of a new trial that starts to climb at once."""
+    """The facts of a new trial that starts to climb at once; its ``origin`` is reason enough."""
     n_finals = state.roles[Role.FINAL]
     name = _name(role, n_finals if role is Role.FINAL else len(state.trials) - n_finals)
     return (
         TrialProposed(name, recipe, role, finalist, origin),
-        TrialMoved(name, TrialState.RUNNING, rung, None, origin),
+        TrialMoved(name, TrialState.RUNNING, rung, None, reason or origin),
     )
 
 

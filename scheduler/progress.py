@@ -19,6 +19,7 @@ from budgets.amount import DeviceTime
 from budgets.bill import Purpose
 from budgets.ledger import Balance
 from scheduler.facts import StudyBegun
+from scheduler.policies.trust import Verdict, ladder_trust
 from scheduler.state import StudyState
 from scheduler.trial import Trial, TrialState, rung_word
 from trainers.stage import EvaluateStage, MergeStage, Stage, TargetStage
@@ -102,6 +103,7 @@ def status_view(state: StudyState, balance: Balance) -> RenderableType:
     lines = [_burn_down(balance, kind), *(Text(f"running: {line}") for line in _running(state))]
     lines.append(Text(_trial_counts(state)))
     lines.append(Text(best_line(state)))
+    lines += [Text(line) for line in _dropped(state)]
     if state.ended is not None:
         lines.append(Text(f"ended: {state.ended}"))
     return Group(money, *lines, _trial_table(state))
@@ -117,6 +119,24 @@ def _trial_table(state: StudyState) -> Table:
     if left > 0:
         table.caption = f"and {left} more"
     return table
+
+
+def _dropped(state: StudyState) -> list[str]:
+    """The rungs that do not foretell the next, where that decides."""
+    match state.begun:
+        case StudyBegun(
+            spec={
+                "search": {"policy": "halving"},
+                "seed": int(seed),
+                "intermediate": {"rungs": [*rungs], **others},
+            }
+        ):
+            has_merged = others.get("merged") is not None
+            found = ladder_trust(state, rungs, seed, has_merged=has_merged)
+            dropped = [one for one in found if one.verdict is Verdict.DROPPED]
+            return [f"{one}; it is dropped, new mixes begin at rung {one.higher}" for one in dropped]
+        case _:
+            return []
 
 
 def best_line(state: StudyState) -> str:

@@ -134,8 +134,14 @@ def engine_of(
     forecast: Forecast | None = None,
 ) -> Engine:
     """The engine of a study on ``account``; ``moment`` and ``forecast`` as the engine has them."""
-    rungs, search, devices = spec.intermediate.rungs, spec.search, spec.budget.devices
-    chosen = policy(search.policy, n_rungs=len(rungs), eta=search.eta, seed=spec.seed)
+    search, devices = spec.search, spec.budget.devices
+    chosen = policy(
+        search.policy,
+        n_rungs=tree.n_rungs,
+        eta=search.eta,
+        seed=spec.seed,
+        has_merged=tree.has_merged,
+    )
     slots = devices.count // devices.per_trial
     grid = space_of(spec) if search.policy == "grid" else None
     return Engine(tree, account, chosen, sampler, slots, moment=moment, grid=grid, forecast=forecast)

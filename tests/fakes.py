@@ -154,7 +154,13 @@ def engine_on(
 ) -> tuple[Engine, Account]:
     """A new engine on a journal, as after a start or a restart, and its account."""
     spec, account = tree.spec, Account(journal)
-    chosen = policy(spec.search.policy, n_rungs=tree.n_rungs, eta=spec.search.eta, seed=spec.seed)
+    chosen = policy(
+        spec.search.policy,
+        n_rungs=tree.n_rungs,
+        eta=spec.search.eta,
+        seed=spec.seed,
+        has_merged=tree.has_merged,
+    )
     sampler = RandomSampler(space_of(spec), spec.seed)
     grid = space_of(spec) if spec.search.policy == "grid" else None
     return Engine(tree, account, chosen, sampler, slots, moment=moment, grid=grid), account

@@ -10,7 +10,7 @@ from scheduler.policies.standings import Standing, Standings
 __all__ = ["Halving", "Policy", "RandomRungs", "Standing", "Standings", "UniformRungs", "policy"]
 
 
-def policy(name: str, *, n_rungs: int, eta: int, seed: int) -> Policy:
+def policy(name: str, *, n_rungs: int, eta: int, seed: int, has_merged: bool = False) -> Policy:
     """The policy that a spec's ``search.policy`` names.
 
     Raises:
@@ -18,7 +18,7 @@ def policy(name: str, *, n_rungs: int, eta: int, seed: int) -> Policy:
     """
     match name:
         case "halving":
-            return Halving(n_rungs, eta)
+            return Halving(n_rungs, eta, has_merged=has_merged)
         case "uniform" | "grid":
             return UniformRungs(n_rungs)
         case "random":

@@ -16,6 +16,9 @@ class Policy(Protocol):
 
     pauses: bool  # whether a trial below the top rung waits there for promotion
 
+    def start(self, standings: Standings, price_ms: Prices) -> int:
+        """The rung that a new trial begins at."""
+
     def goal(self, trial: Trial) -> int:
         """The rung that ``trial`` climbs to without asking again; below it, it goes straight on."""
 

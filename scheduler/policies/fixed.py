@@ -13,17 +13,14 @@ from scheduler.policies.standings import Standings
 from scheduler.trial import Role, Trial
 
 
-class UniformRungs:
-    """Every recipe goes to the top rung."""
+class _FirstRung:
+    """Every recipe begins at the first rung, and nobody waits."""
 
     pauses = False
 
-    def __init__(self, n_rungs: int) -> None:
-        self._top = n_rungs - 1
-
-    def goal(self, trial: Trial) -> int:
-        """The top rung."""
-        return self._top
+    def start(self, standings: Standings, price_ms: Prices) -> int:
+        """The first rung."""
+        return 0
 
     def promote(self, standings: Standings, price_ms: Prices) -> str | None:
         """Nobody waits."""
@@ -34,10 +31,19 @@ class UniformRungs:
         return None
 
 
-class RandomRungs:
-    """Every recipe goes to a rung drawn once, from the study's seed and the trial's name."""
+class UniformRungs(_FirstRung):
+    """Every recipe goes to the top rung."""
 
-    pauses = False
+    def __init__(self, n_rungs: int) -> None:
+        self._top = n_rungs - 1
+
+    def goal(self, trial: Trial) -> int:
+        """The top rung."""
+        return self._top
+
+
+class RandomRungs(_FirstRung):
+    """Every recipe goes to a rung drawn once, from the study's seed and the trial's name."""
 
     def __init__(self, n_rungs: int, seed: int) -> None:
         self._n_rungs = n_rungs
@@ -48,11 +54,3 @@ class RandomRungs:
         if trial.role is Role.CONTROL:
             return self._n_rungs - 1
         return random.Random(f"{self._seed}/{trial.name}").randrange(self._n_rungs)
-
-    def promote(self, standings: Standings, price_ms: Prices) -> str | None:
-        """Nobody waits."""
-        return None
-
-    def promote_late(self, standings: Standings) -> str | None:
-        """Nobody waits."""
-        return None

@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from scheduler.policies.trust import RungTrust, trust_of
 from scheduler.trial import Role, Trial, TrialState
 
 _Place = tuple[float, int, str]  # score, negated; class of cost; name
@@ -31,9 +32,18 @@ class Standing:
 
 
 class Standings:
-    """Sampled trials by the rungs that they have finished; the control is not among them."""
+    """Sampled trials by the rungs that they have finished; the control is not among them.
+
+    Attributes:
+        proposed: their names, in order of proposal.
+        unscored: those that wait at a rung where they have no score.
+    """
 
     def __init__(self, standings: Iterable[Standing] = ()) -> None:
+        self.proposed: list[str] = []
+        self.unscored: dict[str, None] = {}
+        self._known: set[str] = set()
+        self._trust: dict[int, RungTrust] = {}  # of rungs that nobody has finished since, nor the next
         self._places: dict[int, list[_Place]] = {}  # by rung, ascending
         self._at: dict[tuple[int, str], _Place] = {}
         self._ranked: dict[int, Sequence[str]] = {}  # of rungs that nobody has finished since
@@ -48,9 +58,15 @@ class Standings:
             return
         for rung, score in trial.scores.items():
             self._stand(rung, (-score, _cost_class(standing.cost_ms.get(rung, 0)), trial.name))
+        if trial.name not in self._known:
+            self._known.add(trial.name)
+            self.proposed.append(trial.name)
         self._waits.pop(trial.name, None)
+        self.unscored.pop(trial.name, None)
         if trial.state is TrialState.PAUSED:
             self._waits[trial.name] = trial.rung
+            if trial.rung not in trial.scores:
+                self.unscored[trial.name] = None
 
     def _stand(self, rung: int, place: _Place) -> None:
         before = self._at.get((rung, place[2]))
@@ -62,6 +78,8 @@ class Standings:
         insort(places, place)
         self._at[rung, place[2]] = place
         self._ranked.pop(rung, None)
+        for lower in (rung, rung - 1):
+            self._trust.pop(lower, None)
 
     def ranked(self, rung: int) -> Sequence[str]:
         """Trials with a score at ``rung``, best first."""
@@ -72,10 +90,23 @@ class Standings:
             self._ranked[rung] = tuple(places[i][2] for i in order)
         return self._ranked[rung]
 
+    def trust(self, rung: int) -> RungTrust:
+        """Whether ``rung`` foretells the next one."""
+        if rung not in self._trust:
+            here, above = (
+                {name: -lost for lost, _, name in self._places.get(at, [])} for at in (rung, rung + 1)
+            )
+            self._trust[rung] = trust_of(rung, here, above)
+        return self._trust[rung]
+
+    def waits(self, name: str, rung: int) -> bool:
+        """Whether a trial waits at ``rung``."""
+        return self._waits.get(name) == rung
+
     def first_waiting(self, rung: int, among: int | None = None) -> str | None:
         """The best of those that wait at ``rung``, if they are among the best so many there."""
         ranked = self.ranked(rung)[:among]
-        return next((name for name in ranked if self._waits.get(name) == rung), None)
+        return next((name for name in ranked if self.waits(name, rung)), None)
 
 
 def _cost_class(cost_ms: int) -> int:

@@ -14,9 +14,9 @@ the correlation rho = sin(pi tau / 2) of two normal scores, which selection on t
 
 Promoting the best third, a look that costs the share c of the next rung finds a better mix for the same
 hours from about tau = c on, as simulated for c of 0.05 to 0.5 and 10 to 100 runs of the next rung
-(docs/measurements.md, "what a look is worth"). Looks cost up to about a third, so a rung is dropped once
-its tau is surely, by the upper end of a 90 % interval, below 0.3. Every rung below it foretells by way
-of it alone and goes with it.
+(docs/measurements.md, "what a look is worth"). So a rung is dropped once its tau is surely, by the upper
+end of a 90 % interval, below c, or below 0.3 where c is more: what a dear look gives is a result too.
+Every rung below it foretells by way of it alone and goes with it.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ from __future__ import annotations
 import math
 from bisect import bisect_right, insort
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from scheduler.trial import MERGED, Role, Trial, rung_word
+from scheduler.trial import MERGED, Role, rung_word
+from trainers.stage import EvaluateStage, Half, IntermediateStage, MergeStage, TargetStage
 
 if TYPE_CHECKING:
     from scheduler.spec import StudySpec
     from scheduler.state import StudyState
 
 LEAST_PAIRS = 8  # mixes scored at both rungs, before anything is said
-_WORTH = 0.3  # tau from which a look that costs a third of the next rung pays
+_MOST_WORTH = 0.3  # tau from which a rung is never dropped, however dear
 _Z = 1.645  # normal quantile of a 90 % interval
 _VARIANCE = 0.437
 _FREEDOM = 4
@@ -62,6 +63,7 @@ class RungTrust:
             fewer than ``LEAST_PAIRS`` mixes are scored at both, or all alike at one.
         low: lower end of its 90 % interval.
         high: upper end.
+        worth: tau from which the lower rung pays for itself.
     """
 
     lower: int
@@ -70,13 +72,14 @@ class RungTrust:
     tau: float | None = None
     low: float = -1.0
     high: float = 1.0
+    worth: float = _MOST_WORTH
 
     @property
     def verdict(self) -> Verdict:
         """Whether the lower rung is trusted."""
         if self.tau is None:
             return Verdict.OPEN
-        if self.high < _WORTH:
+        if self.high < self.worth:
             return Verdict.DROPPED
         return Verdict.TRUSTED if self.low > 0 else Verdict.OPEN
 
@@ -95,19 +98,53 @@ class RungTrust:
 
 def rung_trust(state: StudyState, spec: StudySpec) -> tuple[RungTrust, ...]:
     """Every rung of a study against the next, from the lowest; under ``halving`` it decides."""
-    return ladder_trust(
-        state.searched, len(spec.intermediate.rungs), spec.intermediate.merged is not None
+    part = spec.intermediate
+    return ladder_trust(state, part.rungs, spec.seed, has_merged=part.merged is not None)
+
+
+def ladder_trust(
+    state: StudyState, rungs: Sequence[int], seed: int, *, has_merged: bool
+) -> tuple[RungTrust, ...]:
+    """The same by what of the spec it depends on; the control has one rung and says nothing."""
+    mixes = [t for t in state.searched if t.role is Role.SEARCH and t.recipe.mix.count]
+    scores = {
+        rung: {t.name: t.scores[rung] for t in mixes if rung in t.scores}
+        for rung in range(MERGED if has_merged else 0, len(rungs))
+    }
+    billed = _billed_ms(state, rungs, seed)
+    price_ms = {rung: billed[rung] / len(scores[rung]) if scores[rung] else 0.0 for rung in scores}
+    return tuple(
+        replace(
+            trust_of(rung, scores[rung], scores[rung + 1]),
+            worth=worth_of(price_ms[rung], price_ms[rung + 1]),
+        )
+        for rung in list(scores)[:-1]
     )
 
 
-def ladder_trust(trials: Iterable[Trial], n_rungs: int, has_merged: bool) -> tuple[RungTrust, ...]:
-    """The same from trials; the control has one rung and says nothing."""
-    mixes = [t for t in trials if t.role is Role.SEARCH and t.recipe.mix.count]
-    scores = {
-        rung: {t.name: t.scores[rung] for t in mixes if rung in t.scores}
-        for rung in range(MERGED if has_merged else 0, n_rungs)
-    }
-    return tuple(trust_of(rung, scores[rung], scores[rung + 1]) for rung in list(scores)[:-1])
+def _billed_ms(state: StudyState, rungs: Sequence[int], seed: int) -> Counter[int]:
+    """Device time of the search's stages by the rung that they serve first."""
+    billed: Counter[int] = Counter()
+    rung_of: dict[str | None, int] = {}
+    for name, record in state.stages.items():  # parents first
+        match record.config:
+            case IntermediateStage(seed=its, tokens=tokens) if its == seed and tokens in rungs:
+                rung_of[name] = rungs.index(tokens)
+            case TargetStage(parent=parent) if parent in rung_of:
+                rung_of[name] = rung_of[parent]
+            case EvaluateStage(parent=parent, half=Half.SEARCH) if parent in rung_of:
+                rung_of[name] = rung_of[parent]
+            case MergeStage(half=Half.SEARCH):
+                rung_of[name] = MERGED
+            case _:
+                continue
+        billed[rung_of[name]] += record.charged.ms
+    return billed
+
+
+def worth_of(price_ms: float, next_ms: float) -> float:
+    """Tau from which a rung of this price is worth going through before the next."""
+    return min(_MOST_WORTH, price_ms / next_ms) if next_ms else _MOST_WORTH
 
 
 def trust_of(rung: int, here: Mapping[str, float], above: Mapping[str, float]) -> RungTrust:

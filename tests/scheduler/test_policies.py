@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scheduler.mix import Mix
 from scheduler.policies import Halving, RandomRungs, Standing, Standings, UniformRungs, policy
 from scheduler.policies.standings import front_ranks
-from scheduler.trial import Recipe, Role, Trial, TrialState
+from scheduler.policies.trust import LEAST_PAIRS
+from scheduler.trial import MERGED, Recipe, Role, Trial, TrialState
 
 RECIPE = Recipe(Mix(("toy_text",)), 13, "toy-tiny")
 CONTROL = Trial("t0000", Recipe(Mix(), 13, "toy-tiny"), Role.CONTROL, state=TrialState.DONE)
@@ -149,9 +150,54 @@ def test_uniform_and_random_go_straight_to_their_goal_and_never_wait():
     assert goals != [RandomRungs(3, 14).goal(trial) for trial in trials]
 
 
-def test_halving_sends_new_trials_to_the_first_rung_only():
-    assert Halving(3, 3).goal(Trial("t0001", RECIPE, Role.SEARCH)) == 0
+def test_halving_begins_new_trials_at_the_lowest_rung_and_takes_them_no_further():
+    assert Halving(3, 3).start(Standings(), alike) == 0
+    assert Halving(3, 3, has_merged=True).start(Standings(), alike) == MERGED
+    assert Halving(3, 3).goal(Trial("t0001", RECIPE, Role.SEARCH, rung=1)) == 1
     assert Halving(3, 3).pauses
+    assert UniformRungs(3).start(Standings(), alike) == 0
+
+
+def scored(name, at, **state):
+    """A trial with a score at each of some rungs, the last the one it is at."""
+    trial = Trial(name, RECIPE, Role.SEARCH, rung=list(at)[-1], scores=MappingProxyType(at), **state)
+    return Standing(replace(trial, state=TrialState.PAUSED), {})
+
+
+def misled(lower, n=12):
+    """Mixes whose scores at a rung are turned round at the next."""
+    return [scored(f"t{i:04d}", {lower: float(i), lower + 1: -float(i)}) for i in range(1, n)]
+
+
+@pytest.mark.parametrize("lower", [MERGED, 0, 1])
+def test_new_trials_begin_above_a_rung_that_does_not_foretell_the_next(lower):
+    halving, standings = Halving(3, 3, has_merged=True), Standings(misled(lower))
+    assert halving.start(standings, alike) == lower + 1
+    cheap = {lower: 1}
+    assert halving.start(standings, lambda rung: cheap.get(rung, 10**6)) == lower + 1
+    assert halving.start(Standings(misled(lower, LEAST_PAIRS)), alike) == MERGED
+
+
+def test_who_waits_at_a_dropped_rung_is_promoted_only_when_nothing_else_can_start():
+    halving = Halving(2, 3, has_merged=True)
+    waiting = [scored(f"t{i:04d}", {MERGED: 90.0}) for i in range(20, 26)]
+    standings = Standings([*misled(MERGED), *waiting])
+    at_top = [scored(s.trial.name, {**s.trial.scores, 1: 1.0}) for s in misled(MERGED)]
+    assert halving.promote(standings, alike) in {s.trial.name for s in misled(MERGED)}  # from rung 0
+    standings = Standings([*at_top, *waiting])
+    assert halving.promote(standings, alike) is None
+    assert halving.promote_late(standings) == "t0020"
+
+
+def test_the_first_mixes_and_those_without_a_look_leave_the_merged_rung_whatever_it_says():
+    halving = Halving(2, 3, has_merged=True)
+    here = [scored(f"t{i:04d}", {MERGED: float(i)}) for i in range(1, 16)]
+    assert promote_all(halving, here) == [
+        *(f"t{i:04d}" for i in (15, 14, 13, 12, 11)),
+        *(f"t{i:04d}" for i in range(1, LEAST_PAIRS + 1)),
+    ]
+    blind = Trial("t0016", RECIPE, Role.SEARCH, None, TrialState.PAUSED, MERGED)
+    assert promote_all(halving, [*here, Standing(blind, {})])[-1] == "t0016"
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from itertools import combinations
 from statistics import fmean
-from types import MappingProxyType
 
 import pytest
 from fakes import spec_of
@@ -19,12 +19,12 @@ from scheduler.policies.trust import (
     LEAST_PAIRS,
     Verdict,
     kendall_tau,
-    ladder_trust,
     rung_trust,
     trust_of,
+    worth_of,
 )
 from scheduler.state import StudyState
-from scheduler.trial import MERGED, Recipe, Role, Trial, TrialState
+from scheduler.trial import MERGED, Recipe, Role, TrialState
 
 coarse = st.integers(0, 5).map(float)
 
@@ -93,33 +93,42 @@ def test_nine_intervals_of_ten_hold_the_truth():
     assert 170 <= sum(one.low <= truth <= one.high for one in found) <= 195
 
 
+def test_a_rung_must_foretell_as_much_as_it_costs_of_the_next():
+    assert worth_of(10, 100) == 0.1
+    assert worth_of(90, 100) == worth_of(10, 0) == 0.3
+    here, above = world(math.sin(math.pi * 0.15 / 2), 400, 1)
+    dear = trust_of(0, here, above)
+    assert dear.high < 0.3
+    assert dear.verdict is Verdict.DROPPED
+    assert replace(dear, worth=worth_of(1, 60)).verdict is Verdict.TRUSTED
+
+
+def study(n, second):
+    """Records of ``n`` mixes that were looked at and trained, the second score by the first."""
+    state = StudyState()
+    for i in range(n):
+        name, mix = f"t{i:04d}", Mix.of(("toy_text", "toy_roles"), 100 * i, 2.0) if i else Mix()
+        role = Role.SEARCH if i else Role.CONTROL
+        state.apply(TrialProposed(name, Recipe(mix, 13, "toy-tiny"), role, None, "random"))
+        if i:
+            state.apply(TrialMoved(name, TrialState.RUNNING, MERGED, None, "random"))
+            state.apply(TrialMoved(name, TrialState.PAUSED, MERGED, float(i), ""))
+        state.apply(TrialMoved(name, TrialState.RUNNING, 0, None, ""))
+        state.apply(TrialMoved(name, TrialState.PAUSED, 0, second(i), ""))
+    return state
+
+
 def test_each_rung_is_held_against_the_next_and_the_control_against_nothing():
-    trials = [
-        Trial(
-            f"t{i:04d}",
-            Recipe(Mix(("toy_text",) if i else ()), 13, "toy-tiny"),
-            Role.SEARCH if i else Role.CONTROL,
-            scores=MappingProxyType({MERGED: float(i), 0: float(i)} if i else {0: 9.0}),
-        )
-        for i in range(10)
-    ]
-    merged, first = ladder_trust(trials, 2, has_merged=True)
+    spec = spec_of({"intermediate.merged": {}})
+    merged, first = rung_trust(study(10, float), spec)
     assert (merged.lower, merged.higher, merged.n, merged.verdict) == (MERGED, 0, 9, Verdict.TRUSTED)
     assert str(merged).startswith("the merged rung foretells rung 0 (τ 0.97, 90 % interval")
     assert (first.lower, first.n, first.verdict) == (0, 0, Verdict.OPEN)
-    assert [one.lower for one in ladder_trust(trials, 2, has_merged=False)] == [0]
+    assert str(first) == "rung 0 against rung 1: 0 mixes scored at both"
+    assert [one.lower for one in rung_trust(study(10, float), spec_of())] == [0]
 
 
-def test_a_study_s_rungs_are_judged_from_its_records():
-    state = StudyState()
-    for i in range(1, 10):
-        name, mix = f"t{i:04d}", Mix.of(("toy_text", "toy_roles"), 100 * i, 2.0)
-        state.apply(TrialProposed(name, Recipe(mix, 13, "toy-tiny"), Role.SEARCH, None, "random"))
-        state.apply(TrialMoved(name, TrialState.RUNNING, MERGED, None, "random"))
-        state.apply(TrialMoved(name, TrialState.PAUSED, MERGED, float(i), ""))
-        state.apply(TrialMoved(name, TrialState.RUNNING, 0, None, ""))
-        state.apply(TrialMoved(name, TrialState.PAUSED, 0, float(-i), ""))
-    merged, _ = rung_trust(state, spec_of({"intermediate.merged": {}}))
+def test_a_study_whose_looks_mislead_is_told_so():
+    merged, _ = rung_trust(study(10, lambda i: -float(i)), spec_of({"intermediate.merged": {}}))
     assert merged.verdict is Verdict.DROPPED
     assert "does not foretell rung 0 (τ -0.97" in str(merged)
-    assert [one.lower for one in rung_trust(state, spec_of())] == [0]
