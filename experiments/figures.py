@@ -13,7 +13,7 @@ from experiments.drawing import BLUE, INK, PALE, RED, SERIES, Picture, draw, lab
 from experiments.load import Study
 from experiments.search import best_by_count, control_of, mixes, pareto_front, rung_links
 from experiments.trials import Standing, is_control
-from experiments.wording import hours, plain, points, tasks_of, tokens
+from experiments.wording import at_rung, hours, plain, points, rung_name, tasks_of, tokens
 
 _MARKERS = "osD^vP"
 
@@ -142,12 +142,12 @@ def _front_line(axes: Axes, front: Sequence[Standing]) -> None:
         )
 
 
-def rung_against_rung(study: Study, found: Sequence[Standing]) -> Picture:
+def rung_against_rung(study: Study) -> Picture:
     """Scores at each rung against the next, with Kendall's tau."""
-    name, title = "rungs", "Does a short stage foretell a long one?"
-    links = [link for link in rung_links(study, found) if len(link.pairs) >= 3]
+    name, title = "rungs", "Does a cheaper look foretell a dearer one?"
+    links = [link for link in rung_links(study) if len(link.pairs) >= 3]
     if not links:
-        most = max((len(link.pairs) for link in rung_links(study, found)), default=0)
+        most = max((len(link.pairs) for link in rung_links(study)), default=0)
         return Picture(
             name,
             title,
@@ -164,15 +164,15 @@ def rung_against_rung(study: Study, found: Sequence[Standing]) -> Picture:
             xs, ys = zip(*link.pairs.values(), strict=True)
             axes.axline((xs[0], xs[0]), slope=1, color=PALE, linewidth=1.4, zorder=1)
             axes.scatter(xs, ys, s=34, color=BLUE, edgecolor="white", linewidth=0.6, zorder=3)
-            axes.set_xlabel(f"score at {tokens(rungs[link.lower])} tokens, points")
-            axes.set_ylabel(f"score at {tokens(rungs[link.higher])} tokens, points")
+            axes.set_xlabel(f"score {at_rung(link.lower, rungs)}, points")
+            axes.set_ylabel(f"score {at_rung(link.higher, rungs)}, points")
             said = "too few for τ" if link.tau is None else f"τ = {plain(link.tau.value)}"
-            axes.set_title(f"{said}, {len(link.pairs)} mixes")
+            axes.set_title(f"{said}, {len(link.pairs)} mixes{', dropped' if link.dropped else ''}")
             axes.margins(0.12)
             axes.locator_params(nbins=5)
 
     said = [
-        f"{tokens(rungs[link.lower])} → {tokens(rungs[link.higher])}: {plain(link.tau.value)} "
+        f"{rung_name(link.lower, rungs)} → {rung_name(link.higher, rungs)}: {plain(link.tau.value)} "
         f"({plain(link.tau.low)} to {plain(link.tau.high)})"
         for link in links
         if link.tau is not None

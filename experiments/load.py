@@ -20,7 +20,7 @@ from budgets.ledger import Balance, Charged, Entry, apply
 from budgets.spec import parse
 from scheduler.allocation import PREFIX
 from scheduler.errors import NoRunError
-from scheduler.facts import STUDY_FACTS, StageStarted, StudyBegun
+from scheduler.facts import STUDY_FACTS, StageShared, StageStarted, StudyBegun
 from scheduler.spec import StudySpec
 from scheduler.state import StudyState
 from trainers.stage import EvaluateStage, Half, Stage
@@ -69,6 +69,7 @@ class Study:
         state: fold of the study's facts.
         balance: fold of the ledger's entries.
         charges: every charge, in order.
+        shares: every time that a trial found a stage done which it needed.
         timeline: the balance over time.
         mismatches: sums that do not agree; empty in a sound journal.
         store: where stage folders lie: a path or an fsspec URL.
@@ -81,6 +82,7 @@ class Study:
     state: StudyState
     balance: Balance
     charges: tuple[Charge, ...]
+    shares: tuple[StageShared, ...]
     timeline: tuple[Moment, ...]
     mismatches: tuple[str, ...]
     store: str
@@ -138,6 +140,7 @@ def study_of(lines: Iterable[Line], local_store: Path) -> Study:
         state=state,
         balance=balance,
         charges=charges,
+        shares=tuple(line.fact for line in written if isinstance(line.fact, StageShared)),
         timeline=timeline,
         mismatches=tuple(_mismatches(state, balance, charges)),
         store=spec.store if "://" in spec.store else str(local_store),

@@ -15,6 +15,8 @@ from experiments.gains import gains_over_control
 from experiments.load import Study
 from experiments.spending import spending
 from experiments.trials import Standing
+from experiments.worth import task_effects
+from scheduler.effects import effects_of
 
 
 def pictures(study: Study, answer: Answer, found: Sequence[Standing]) -> list[Picture]:
@@ -24,7 +26,8 @@ def pictures(study: Study, answer: Answer, found: Sequence[Standing]) -> list[Pi
         score_by_count(study, found),
         pareto(study, found),
         spending(study),
-        rung_against_rung(study, found),
+        rung_against_rung(study),
+        task_effects(effects_of(study.state, study.spec)),
     ]
 
 
@@ -42,6 +45,7 @@ def render(
     environment.filters.update(
         hours=lambda ms: wording.hours(DeviceTime(ms)),
         points=wording.points,
+        plain=wording.plain,
         signed=wording.signed,
         tokens=wording.tokens,
         p=wording.p_value,

@@ -42,6 +42,7 @@ def recipe_yaml(study: Study, answer: Answer) -> str:
     if study.spec.tracking.mlflow is None:
         spec["tracking"] = {"mlflow": None}  # left out, it would be the default again
     part["count"] = [mix.count, mix.count]
+    part.pop("merged", None)  # there is nothing left to choose by a first look
     if mix.count:
         part["tasks"] = list(mix.tasks)
         part["rungs"] = [_count(n) for n in study.spec.intermediate.rungs[: arm.rung + 1]]

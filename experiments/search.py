@@ -12,6 +12,7 @@ from experiments.load import Study
 from experiments.ranks import kendall_tau
 from experiments.stats import Interval
 from experiments.trials import Standing, is_control
+from scheduler.policies.trust import RungTrust, Verdict, rung_trust
 from scheduler.trial import TrialState
 
 
@@ -21,13 +22,28 @@ class RungLink:
 
     Attributes:
         pairs: trial -> score at the lower and at the higher rung.
-        tau: None with fewer than five trials or without spread.
+        tau: as found among these trials; None with fewer than five or without spread.
+        trust: what the scheduler makes of it, as it would be among all trials of the lower rung.
     """
 
-    lower: int
-    higher: int
     pairs: dict[str, tuple[float, float]]
     tau: Interval | None
+    trust: RungTrust
+
+    @property
+    def lower(self) -> int:
+        """The rung that is to foretell; ``MERGED`` below the first."""
+        return self.trust.lower
+
+    @property
+    def higher(self) -> int:
+        """The next rung."""
+        return self.trust.higher
+
+    @property
+    def dropped(self) -> bool:
+        """Whether the study stopped asking the lower rung."""
+        return self.trust.verdict is Verdict.DROPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +96,20 @@ def pareto_front(found: Sequence[Standing]) -> list[Standing]:
     return front
 
 
-def rung_links(study: Study, found: Sequence[Standing]) -> list[RungLink]:
-    """Every rung against the next, over the trials scored at both."""
-    by_rung: dict[int, dict[str, float]] = {}
-    for one in mixes(found):
-        by_rung.setdefault(one.rung, {})[one.trial.name] = one.score
+def rung_links(study: Study) -> list[RungLink]:
+    """Every rung against the next, the merged one first, over the mixes scored at both."""
+    searched = [t for t in study.state.searched if not is_control(t)]
     links = []
-    for lower in range(len(study.spec.intermediate.rungs) - 1):
-        first, second = by_rung.get(lower, {}), by_rung.get(lower + 1, {})
-        pairs = {name: (first[name], second[name]) for name in first if name in second}
+    for trust in rung_trust(study.state, study.spec):
+        ends = (trust.lower, trust.higher)
+        pairs = {
+            t.name: (t.scores[trust.lower], t.scores[trust.higher])
+            for t in searched
+            if all(rung in t.scores for rung in ends)
+        }
         scores = np.array(list(pairs.values()), dtype=np.float64).reshape(-1, 2)
         tau = kendall_tau(scores[:, 0], scores[:, 1], seed=study.spec.seed)
-        links.append(RungLink(lower, lower + 1, pairs, tau))
+        links.append(RungLink(pairs, tau, trust))
     return links
 
 

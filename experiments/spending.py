@@ -9,6 +9,7 @@ from budgets.amount import DeviceTime
 from budgets.bill import Purpose
 from experiments.drawing import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, RED, SKY, Picture, draw
 from experiments.load import Study
+from experiments.sharing import without_sharing
 from experiments.wording import hours
 
 _COLOURS = {
@@ -19,7 +20,10 @@ _COLOURS = {
     Purpose.IDLE: ORANGE,
     Purpose.LOST: RED,
 }
-_WORKS = ("pretrain", "intermediate", "target", "evaluate (search)", "evaluate (report)", "no stage")
+_WORKS = (
+    *("pretrain", "intermediate", "merge", "target"),
+    *("evaluate (search)", "evaluate (report)", "no stage"),
+)
 
 
 def by_work(study: Study) -> dict[str, dict[Purpose, DeviceTime]]:
@@ -56,8 +60,9 @@ def spending(study: Study) -> Picture:
     share = 100 * useful / study.balance.spent.ms
     caption = (
         f"Of {hours(study.balance.spent)} {study.unit} charged, {share:.1f} % were training or "
-        f"evaluation; on the right the cap of {hours(study.balance.cap)} {study.unit} over the study's "
-        "wall-clock time."
+        f"evaluation; without sharing stages the same trials would have cost "
+        f"{hours(without_sharing(study))}. On the right the cap of {hours(study.balance.cap)} "
+        f"{study.unit} over the study's wall-clock time."
     )
     return Picture(name, title, caption, draw(name, 3.2, paint))
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from experiments.allotment import Allotment, allotments
 from experiments.answer import SCORE, WITHOUT_RETRIEVAL, Answer, Arm, groups_of
+from experiments.evidence import Json, effects_json, interval_json, rungs_json, sharing_json
 from experiments.load import Study, work_of
 from experiments.rates import rates_of
 from experiments.recipe import recipe_yaml, why
-from experiments.search import rung_links, untried
+from experiments.search import untried
 from experiments.sentences import answer_sentences, threats
 from experiments.spending import by_work
 from experiments.stats import Interval
 from experiments.trials import Standing, TrialRow, trial_rows
 from experiments.wording import language_name
 from scheduler.asked import low_resource_of
+from scheduler.trial import MERGED
 from trainers.stage import Outcome
 from trainers.tasks.spec import RETRIEVAL_METRICS
-
-Json = dict[str, object]
 
 
 def summarise(
@@ -45,11 +47,15 @@ def summarise(
         "arms": [_arm(study, arm) for arm in _arms(answer)],
         "groups": _groups(study, answer),
         "cells": _cells(study, answer),
+        "finals_rule": study.spec.final.seeds,
+        "finals": [_allotment(one) for one in allotments(study, answer)],
         "money": _money(study),
+        "sharing": sharing_json(study),
         "trials_by_state": dict(Counter(str(t.state) for t in study.state.trials.values())),
         "mixing_rule": study.spec.intermediate.mixing.rule,
         "trials": [_trial(study, row) for row in trial_rows(study, (*found, *finals))],
-        "rungs": _rungs(study, found),
+        "rungs": rungs_json(study),
+        "effects": effects_json(study),
         "recipe": {"why": why(answer), "yaml": recipe_yaml(study, answer)},
         "not_tried": _untried(study, answer, found),
         "without_result": _without_result(study),
@@ -70,7 +76,7 @@ def _answer(study: Study, answer: Answer, found: Sequence[Standing]) -> Json:
         "final": answer.final,
         "best": best.trial.name if best else None,
         "control": answer.control.trial.name if answer.control else None,
-        "gain": _interval(best.gains.get(SCORE)) if best else None,
+        "gain": interval_json(best.gains.get(SCORE)) if best else None,
         "adjusted_p": best.adjusted_p if best else None,
         "cells_in_intervals": answer.n_cells,
     }
@@ -93,10 +99,10 @@ def _arm(study: Study, arm: Arm) -> Json:
         "tokens": study.spec.intermediate.rungs[arm.rung] if mix.count else 0,
         "seeds": sorted(arm.by_seed),
         "mean_score": arm.score,
-        "score": _interval(arm.scores.get(SCORE)),
-        "score_without_retrieval": _interval(arm.scores.get(WITHOUT_RETRIEVAL)),
-        "gain": _interval(arm.gains.get(SCORE)),
-        "gain_without_retrieval": _interval(arm.gains.get(WITHOUT_RETRIEVAL)),
+        "score": interval_json(arm.scores.get(SCORE)),
+        "score_without_retrieval": interval_json(arm.scores.get(WITHOUT_RETRIEVAL)),
+        "gain": interval_json(arm.gains.get(SCORE)),
+        "gain_without_retrieval": interval_json(arm.gains.get(WITHOUT_RETRIEVAL)),
         "adjusted_p": arm.adjusted_p,
         "gain_by_group": _by(arm.gains, "group "),
         "gain_by_language": _by(arm.gains, "language "),
@@ -105,9 +111,20 @@ def _arm(study: Study, arm: Arm) -> Json:
     }
 
 
+def _allotment(one: Allotment) -> Json:
+    """As plain JSON; an interval without ends has none."""
+    gap = one.behind
+    behind = None
+    if gap is not None:
+        known = math.isfinite(gap.low)
+        behind = {"points": gap.points, "low": gap.low if known else None}
+        behind["high"] = gap.high if known else None
+    return {"arm": one.arm, "n_seeds": one.n_seeds, "behind": behind, "why": one.why}
+
+
 def _by(intervals: Mapping[str, Interval], prefix: str) -> Json:
     return {
-        key.removeprefix(prefix): _interval(interval)
+        key.removeprefix(prefix): interval_json(interval)
         for key, interval in intervals.items()
         if key.startswith(prefix)
     }
@@ -126,7 +143,7 @@ def _groups(study: Study, answer: Answer) -> list[Json]:
             "mean": key.removeprefix("group "),
             "tasks": names,
             "scores": {arm.trial.name: _mean(arm, key) for arm in _arms(answer)},
-            "gains": {arm.trial.name: _interval(arm.gains.get(key)) for arm in answer.arms},
+            "gains": {arm.trial.name: interval_json(arm.gains.get(key)) for arm in answer.arms},
         }
         for key, names in named.items()
     ]
@@ -140,17 +157,7 @@ def _retrieves(study: Study, name: str) -> bool:
 def _mean(arm: Arm, key: str) -> Json:
     """A mean of cells of one arm: from the journal, and its interval where there are records."""
     known = arm.score if key == SCORE else arm.groups.get(key.removeprefix("group "))
-    return {"mean": known, "interval": _interval(arm.scores.get(key))}
-
-
-def _interval(interval: Interval | None) -> Json | None:
-    if interval is None:
-        return None
-    made: Json = {"value": interval.value, "low": interval.low, "high": interval.high}
-    made["n_seeds"] = interval.n_seeds
-    if interval.p_value is not None:
-        made["p_value"] = interval.p_value
-    return made
+    return {"mean": known, "interval": interval_json(arm.scores.get(key))}
 
 
 def _cells(study: Study, answer: Answer) -> Json:
@@ -169,9 +176,10 @@ def _cells(study: Study, answer: Answer) -> Json:
                 "low_resource": language in poor,
                 "control": {t: control.cells.get((t, language)) if control else None for t in tasks},
                 "best": {t: best.cells.get((t, language)) if best else None for t in tasks},
-                "gain": _interval(best.gains.get(f"language {language}")) if best else None,
+                "gain": interval_json(best.gains.get(f"language {language}")) if best else None,
                 "gains": {
-                    t: _interval(best.gains.get(f"cell {t}/{language}")) if best else None for t in tasks
+                    t: interval_json(best.gains.get(f"cell {t}/{language}")) if best else None
+                    for t in tasks
                 },
             }
         )
@@ -217,24 +225,12 @@ def _trial(study: Study, row: TrialRow) -> Json:
         "rung": row.rung,
         "tokens": study.spec.intermediate.rungs[row.rung] if row.rung is not None and mix.count else 0,
         "score": row.score,
+        "merged_score": trial.scores.get(MERGED),
         "charged_ms": row.charged.ms,
         "alone_ms": row.alone.ms if row.alone else None,
         "state": str(trial.state),
         "reason": row.reason,
     }
-
-
-def _rungs(study: Study, found: Sequence[Standing]) -> list[Json]:
-    rungs = study.spec.intermediate.rungs
-    return [
-        {
-            "lower_tokens": rungs[link.lower],
-            "higher_tokens": rungs[link.higher],
-            "n_trials": len(link.pairs),
-            "kendall_tau": _interval(link.tau),
-        }
-        for link in rung_links(study, found)
-    ]
 
 
 def _without_result(study: Study) -> list[Json]:

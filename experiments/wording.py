@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from budgets.amount import DeviceTime
 from experiments.stats import Interval
 from scheduler.mix import Mix
+from scheduler.trial import MERGED
 from trainers.errors import UnknownLanguageError
 from trainers.tasks.languages import language
 
@@ -31,6 +34,16 @@ def tokens(n_tokens: int) -> str:
         if n_tokens >= size:
             return f"{n_tokens / size:.4g}{letter}"
     return str(n_tokens)
+
+
+def rung_name(rung: int, rungs: Sequence[int]) -> str:
+    """A rung by its tokens, or ``merged``."""
+    return "merged" if rung == MERGED else tokens(rungs[rung])
+
+
+def at_rung(rung: int, rungs: Sequence[int]) -> str:
+    """Where a score is from."""
+    return "of the merged encoder" if rung == MERGED else f"at {tokens(rungs[rung])} tokens"
 
 
 def points(value: float) -> str:
@@ -74,6 +87,11 @@ def unbroken(text: str) -> str:
 def tasks_of(count: int) -> str:
     """So many tasks."""
     return f"{count} task" if count == 1 else f"{count} tasks"
+
+
+def seeds_of(count: int) -> str:
+    """So many seeds."""
+    return f"{count} seed" if count == 1 else f"{count} seeds"
 
 
 def listed(names: list[str] | tuple[str, ...]) -> str:

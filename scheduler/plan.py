@@ -80,6 +80,11 @@ class Plan:
     notes: tuple[str, ...] = ()
     n_merged: int | None = None
 
+    @property
+    def without_sharing(self) -> DeviceTime:
+        """Forecast of the same trials, had each run all of its stages itself."""
+        return self.spent + self.saved
+
     def to_json(self) -> dict[str, object]:
         """The plan as plain JSON; device time in whole milliseconds."""
         return {
@@ -91,6 +96,7 @@ class Plan:
             "spent_ms": self.spent.ms,
             "spent_at_most_ms": self.spent_at_most.ms,
             "saved_by_sharing_ms": self.saved.ms,
+            "without_sharing_ms": self.without_sharing.ms,
             "wall_s": round(self.wall_s, 1),
             "stages": [{"kind": s.kind, "n": s.n, "ms": s.time.ms} for s in self.stages],
             "trials": self.n_trials,

@@ -62,6 +62,7 @@ def plan_view(plan: Plan) -> RenderableType:
     money.add_row("the control alone", hours(plan.least))
     money.add_row("forecast", hours(plan.spent))
     money.add_row("if every stage took its upper bound", hours(plan.spent_at_most))
+    money.add_row("forecast without sharing stages", hours(plan.without_sharing))
     money.add_row("saved by sharing stages", hours(plan.saved))
     stages = _table("stages", ("kind", "number", name))
     for stage in plan.stages:

@@ -12,18 +12,22 @@ import yaml
 from synthetic_study import FACT_TYPES, SPEC_TEXT, SyntheticStudy, true_gain
 
 from budgets.amount import DeviceTime
+from budgets.bill import Bill, Purpose
 from budgets.journal import MemoryJournal, SqlJournal
 from budgets.ledger import Charged, Opened, replay
+from experiments.allotment import allotments
 from experiments.answer import answer_of
 from experiments.load import open_study, study_of
 from experiments.page import pictures
 from experiments.report import report_json, write_report
 from experiments.search import pareto_front, rung_links
+from experiments.sharing import sharing, without_sharing
 from experiments.trials import score_of, standings
 from scheduler.errors import NoRunError
-from scheduler.facts import StageEnded, StudyEnded
+from scheduler.facts import StageEnded, StageShared, StageStarted, StudyEnded, TrialMoved
 from scheduler.mix import Mix
 from scheduler.spec import StudySpec
+from scheduler.trial import MERGED, TrialState
 from trainers.stage import Half
 from trainers.tasks.catalog import Catalogue, installed
 
@@ -196,7 +200,7 @@ def test_a_study_that_has_just_begun_is_reported_in_words(whole_study, tmp_path)
     journal.close()
     html = write_report(tmp_path).read_text()
     assert "Nothing can be said yet" in html
-    assert html.count("is not drawn") == 5
+    assert html.count("is not drawn") == 6
     assert "<svg" not in html
     assert "There is nothing to recommend yet" in html
 
@@ -207,7 +211,7 @@ def test_any_prefix_of_a_journal_can_be_reported(whole_study, tmp_path):
         study = study_of(memory_of(facts[:n]).lines(), whole_study.parent)
         assert study.interim
         found = standings(study, Half.SEARCH)
-        assert len(pictures(study, answer_of(study), found)) == 5
+        assert len(pictures(study, answer_of(study), found)) == 6
 
 
 def test_a_folder_without_a_run_is_refused_by_name(tmp_path):
@@ -292,7 +296,7 @@ def test_no_point_of_the_pareto_front_is_beaten(whole_study):
 
 def test_rungs_are_linked_over_the_trials_scored_at_both(whole_study):
     study = open_study(whole_study)
-    links = rung_links(study, standings(study, Half.SEARCH))
+    links = rung_links(study)
     assert [(link.lower, link.higher, len(link.pairs)) for link in links] == [(0, 1, 7), (1, 2, 3)]
 
 
@@ -302,7 +306,7 @@ def test_a_score_is_the_mean_over_tasks_of_the_mean_over_their_cells():
 
 def test_the_page_stands_alone_and_has_every_figure(whole_report):
     html = whole_report.read_text()
-    assert html.count("<svg") == 5
+    assert html.count("<svg") == 6
     assert "<script" not in html
     outside = re.findall(r'(?:src|href)="(?!#|data:)([^"]*)"', html)
     assert outside == []
@@ -373,3 +377,84 @@ def test_a_finalist_that_ran_with_the_easy_seeds_alone_is_not_the_best(whole_stu
     assert arms[second].score > arms[first].score
     assert answer.best.trial.name == first
     assert arms[second].over(answer.control) < arms[first].over(answer.control)
+
+
+def test_hours_with_and_without_sharing_stand_beside_each_other(whole, whole_study, whole_report):
+    shares = [line.fact for line in lines_of(whole_study) if isinstance(line.fact, StageShared)]
+    sharing = whole["sharing"]
+    assert sharing["spent_ms"] == whole["money"]["spent_ms"]
+    assert sharing["without_ms"] == sharing["spent_ms"] + sum(share.saved_ms for share in shares)
+    assert sharing["factor"] == pytest.approx(sharing["without_ms"] / sharing["spent_ms"])
+    assert sum(of["saved_ms"] for of in sharing["by_stage"]) == whole["money"]["saved_ms"] > 0
+    assert sum(of["n_shared"] for of in sharing["by_stage"]) == len(shares)
+    assert f"{sharing['factor']:.2f} times as much" in whole_report.read_text()
+
+
+def test_a_stage_that_the_store_had_counts_at_what_it_was_expected_to_take(whole_study, tmp_path):
+    facts = [line.fact for line in lines_of(whole_study)]
+    plain = study_of(memory_of(facts).lines(), tmp_path)
+    place = next(i for i, fact in enumerate(facts) if isinstance(fact, StageEnded))
+    ended = facts[place]
+    found = replace(ended.measurement, bill=Bill({Purpose.LOAD: DeviceTime(1)}))
+    facts[place] = replace(ended, measurement=found)
+    started = next(f for f in facts if isinstance(f, StageStarted) and f.hold == found.hold)
+    study = study_of(memory_of(facts).lines(), tmp_path)
+    assert sum(of.n_stored for of in sharing(plain)) == 0
+    assert sum(of.n_stored for of in sharing(study)) == 1
+    assert without_sharing(study).ms - without_sharing(plain).ms == started.expected_ms - 1
+
+
+def test_the_seeds_of_the_finals_are_shown_with_why_there_were_no_more(whole, whole_study, tmp_path):
+    assert [(one["n_seeds"], one["why"]) for one in whole["finals"]] == [
+        (4, "has all 4 seeds of final.max_seeds")
+    ] * 4
+    leader = next(one for one in whole["finals"] if one["behind"] is None)
+    assert leader["arm"] == whole["answer"]["best"]
+    facts = [line.fact for line in lines_of(whole_study)]
+    study = study_of(memory_of(facts).lines(), tmp_path)
+    last = answer_of(study).arms[-1].trial.name
+    late = {t.name for t in study.state.finals if t.finalist == last and t.recipe.seed > 14}
+    raced = study_of(
+        memory_of([f for f in facts if getattr(f, "trial", None) not in late]).lines(), tmp_path
+    )
+    told = {one.arm: one for one in allotments(raced, answer_of(raced))}
+    assert told[last].n_seeds == 2
+    assert told[last].behind.high < 0
+    assert told[last].why.startswith(f"surely below {leader['arm']} after 2 seeds: at best −")
+
+
+def with_merged_looks(facts, score):
+    """The facts as if every mix had been looked at merged first, and had scored ``score(name)``."""
+    begun = facts[0]
+    part = {**begun.spec["intermediate"], "merged": {"scale": 1.0}}
+    yield replace(begun, spec={**begun.spec, "intermediate": part})
+    for fact in facts[1:]:
+        yield fact
+        begins = isinstance(fact, TrialMoved) and fact.rung == 0 and fact.score is None
+        if begins and fact.state is TrialState.RUNNING and fact.trial not in ("t0000", "t0019"):
+            yield TrialMoved(fact.trial, TrialState.RUNNING, MERGED, score(fact.trial))
+
+
+def test_a_rung_that_does_not_foretell_is_shown_as_dropped(whole_study, tmp_path):
+    facts = [line.fact for line in lines_of(whole_study)]
+    scores = {t.name: t.scores for t in study_of(memory_of(facts).lines(), tmp_path).state.searched}
+    upside_down = with_merged_looks(facts, lambda name: 100 - scores[name][0])
+    journal = SqlJournal(tmp_path / "journal.db", FACT_TYPES, writer=True)
+    journal.append(*upside_down)
+    journal.close()
+    merged, *trained = report_json(tmp_path)["rungs"]
+    assert (merged["lower"], merged["higher"], merged["verdict"]) == ("merged", "1M", "dropped")
+    assert merged["n_trials"] == 18
+    assert merged["tau_among_all"]["high"] < 0
+    assert "the merged rung does not foretell rung 0" in merged["words"]
+    assert [link["verdict"] for link in trained] == ["open", "open"]
+    assert "<b>dropped</b>" in write_report(tmp_path).read_text()
+
+
+def test_tasks_that_help_are_worth_more_than_tasks_that_hurt(whole):
+    score, *groups = whole["effects"]
+    assert score["of"] == "score"
+    assert {of["of"] for of in groups} == {"structured", "pair", "qa", "retrieval"}
+    added = {task["task"]: task["added"] for task in score["tasks"]}
+    assert min(added["squad_v2"]["value"], added["squad_v1"]["value"]) > 0 > added["qqp"]["value"]
+    assert all(effect["low"] < effect["value"] < effect["high"] for effect in added.values())

@@ -1,0 +1,58 @@
+"""Who got how many seeds in the finals, and why no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.answer import Answer, Arm
+from experiments.load import Study
+from experiments.wording import seeds_of, signed
+from scheduler.race import Gap
+
+
+@dataclass(frozen=True, slots=True)
+class Allotment:
+    """The seeds of the control or a finalist.
+
+    Attributes:
+        behind: its distance to the leader on paired seeds, None for the leader itself.
+        why: it got no more.
+    """
+
+    arm: str
+    n_seeds: int
+    behind: Gap | None
+    why: str
+
+
+def allotments(study: Study, answer: Answer) -> tuple[Allotment, ...]:
+    """One for the control and each finalist; none before there are finals."""
+    if not answer.final or answer.control is None:
+        return ()
+    n_most = max(len(arm.by_seed) for arm in (answer.control, *answer.arms))
+    return tuple(
+        Allotment(
+            arm.trial.name,
+            len(arm.by_seed),
+            answer.race.gaps.get(arm.trial.name),
+            _why(study, answer, arm, n_most),
+        )
+        for arm in (answer.control, *answer.arms)
+    )
+
+
+def _why(study: Study, answer: Answer, arm: Arm, n_most: int) -> str:
+    final, n, name = study.spec.final, len(arm.by_seed), arm.trial.name
+    if n >= final.max_seeds:
+        return f"has all {seeds_of(n)} of final.max_seeds"
+    if arm is answer.control:
+        return "is repeated with a finalist, and no other pair fitted in the cap"
+    if final.seeds == "race" and answer.race.out(name) and n < n_most:
+        gap = answer.race.gaps[name]
+        leader = answer.race.leader
+        return f"surely below {leader} after {seeds_of(n)}: at best {signed(gap.high)} points"
+    if study.interim:
+        return "the study goes on"
+    if n < n_most:
+        return "others were closer to the best, and what was left did not pay for one more"
+    return "what was left of the cap did not pay for one more"
