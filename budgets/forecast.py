@@ -41,7 +41,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from statistics import median
 
 from budgets.amount import ZERO, DeviceTime
@@ -175,7 +175,7 @@ class Forecast:
             if len(seen) >= _FIT_NEEDS:
                 self._fits[key] = _fitted(seen, self._ratios[key])
         self._stale.clear()
-        self._errors = sorted(error for fit in self._fits.values() for error in fit.errors)
+        self._errors = sorted(chain.from_iterable(fit.errors for fit in self._fits.values()))
 
     def _first_fit(self, key: str) -> _Fit:
         """The fit of a key that has no bills, or few: near keys speak, too."""

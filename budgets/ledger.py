@@ -125,7 +125,8 @@ def apply(balance: Balance, entry: Entry) -> Balance:
             )
         case Released(hold):
             _left(balance, hold)
-            rest = {name: amount for name, amount in balance.holds.items() if name != hold}
+            rest = dict(balance.holds)
+            del rest[hold]
             return replace(balance, holds=MappingProxyType(rest))
         case _:
             assert_never(entry)

@@ -17,7 +17,7 @@ What it does first, when asked:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from budgets.account import Account
 from budgets.amount import ZERO, DeviceTime
@@ -31,34 +31,16 @@ from scheduler.climb import Climb
 from scheduler.facts import StageEnded, StageStarted, StudyEnded, TrialMoved
 from scheduler.grid import GridAgenda
 from scheduler.money import Purse
+from scheduler.moves import Start, Stop, Wait
 from scheduler.policies import Policy
 from scheduler.space import MixSpace, Sampler
+from scheduler.stage_claims import StageClaims, Unshared
 from scheduler.state import StudyState
 from scheduler.tree import Node, StageTree
 from scheduler.trial import MERGED, Role, Trial, TrialState
 from trainers.stage import Measurement, Order, Outcome
 
 _OUTLIVES_S = 10.0  # Ray ends the workers of a dead driver within seconds; their own watchdogs wait
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Carry out ``order`` for ``trial``. It has already been reserved."""
-
-    trial: str
-    order: Order
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing can start until something that runs has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """The study is over, and why."""
-
-    reason: str
 
 
 class Engine:
@@ -75,6 +57,7 @@ class Engine:
         moment: Callable[[], str] = str,
         grid: MixSpace | None = None,
         forecast: Forecast | None = None,
+        claims: StageClaims | None = None,
     ) -> None:
         """Open the study on its books.
 
@@ -87,6 +70,7 @@ class Engine:
             moment: stamps a grant, ``budgets.clock.moment``; nothing where time is not real.
             grid: the space of which every mix is run, for a study that searches nothing.
             forecast: what earlier runs taught; nothing by default. It goes on learning here.
+            claims: on stages that other studies may want, too; by default there are none.
         """
         self._tree = tree
         self._spec = tree.spec
@@ -95,6 +79,8 @@ class Engine:
         self._sampler = sampler
         self._slots = slots
         self._moment = moment
+        self._claims: StageClaims = claims or Unshared()
+        self._elsewhere = False  # whether another study runs what a trial waits for
         self.state = StudyState()
         self._climb = Climb(tree, self.state, forecast or Forecast())
         self._purse = Purse(self._spec, account, self._climb)
@@ -126,14 +112,15 @@ class Engine:
         """
         if self.state.ended is not None and not self.state.stopped and not self.state.leases:
             return Stop(self.state.ended)
+        self._elsewhere = False
         while True:
-            for trial in self._idle():
+            for trial in self.state.idle:
                 if (start := self._next_stage(trial, fresh=fresh)) is not None:
                     return start
             if not self._begin_one(fresh=fresh):
                 break
-        if self.state.leases:
-            return Wait()
+        if self.state.leases or self._elsewhere:
+            return Wait(self._elsewhere)
         balance = self._account.balance
         ending = self._agenda.why_over(balance.spent, balance.cap)
         self._book(StudyEnded(ending.reason, stopped=ending.for_now))
@@ -149,7 +136,8 @@ class Engine:
         started = self.state.leases[measurement.hold]
         charges = [Charged(measurement.hold, p, amount) for p, amount in measurement.cost.items()]
         self._book(StageEnded(started.trial, measurement), *charges, Released(measurement.hold))
-        for trial in self._idle():
+        self._claims.release(measurement.stage, done=measurement.outcome is Outcome.DONE)
+        for trial in self.state.idle:
             self._settle(trial)
 
     def stop(self, reason: str, *, for_good: bool = False) -> None:
@@ -195,6 +183,11 @@ class Engine:
         if node is None or self._busy(trial) or self._climb.in_flight(node):
             return None
         terms = self._climb.terms(node, fresh=fresh)
+        if not self._claims.claim(
+            node.name, terms.limit.ms / 1000 / self._spec.budget.devices.per_trial
+        ):
+            self._elsewhere = True
+            return None
         hold = f"{trial.name}/{node.name}/{terms.attempt}"
         started = StageStarted(
             trial.name, hold, node.name, node.stage, terms.attempt, terms.expected.ms, self._moment()
@@ -203,6 +196,7 @@ class Engine:
             dear = terms.limit.scaled(self._spec.budget.devices.highest_rate)
             self._book(Reserved(hold, dear), started)
         except InsufficientBudgetError as refusal:
+            self._claims.release(node.name, done=False)
             self._purse.refusal, self._purse.account = str(refusal), refusal.account
             if not self.state.leases and not refusal.account:
                 self._book(
@@ -239,10 +233,6 @@ class Engine:
 
     def _busy(self, trial: Trial) -> bool:
         return trial.name in self.state.busy
-
-    def _idle(self) -> list[Trial]:
-        """Climbing trials without a lease, in order of proposal."""
-        return [trial for trial in self.state.climbing if trial.name not in self.state.busy]
 
     def _book(self, *facts: object) -> None:
         self._account.book(*facts)

@@ -29,6 +29,10 @@ class Interrupt:
         """True after the first Ctrl-C."""
         return self._asked.is_set()
 
+    def wait(self, at_most_s: float) -> None:
+        """Wait until the user asks to stop, or so long."""
+        self._asked.wait(at_most_s)
+
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Take Ctrl-C (SIGINT) and SIGTERM over for the block, where signals can be taken over."""

@@ -58,7 +58,7 @@ def run_study(
         BudgetError, StudyError, TrainerError: see ``open_study``.
         KeyboardInterrupt: the user asked twice; the books are true.
     """
-    with open_study(spec, text) as study:
+    with open_study(spec, text, shares_stages=table is None) as study:
         tracker = _tracker(spec)
 
         def show() -> None:

@@ -6,7 +6,7 @@ cannot disagree about what happened.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -101,6 +101,7 @@ class StudyState:
         stages: by fingerprint.
         leases: open leases by hold.
         busy: trial -> its open lease.
+        n_climbing: trials on their way to the next rung.
         roles: how many trials were proposed, by role.
         moves: trials in order of their moves, each as often as it moved.
         shared: trial -> stages it needed and found done.
@@ -117,6 +118,7 @@ class StudyState:
     stages: dict[str, StageRecord] = field(default_factory=dict)
     leases: dict[str, StageStarted] = field(default_factory=dict)
     busy: dict[str, str] = field(default_factory=dict)
+    n_climbing: int = 0
     roles: Counter[Role] = field(default_factory=Counter)
     moves: list[str] = field(default_factory=list)
     shared: dict[str, set[str]] = field(default_factory=dict)
@@ -125,7 +127,7 @@ class StudyState:
     ended: str | None = None
     stopped: bool = False
     _places: dict[str, int] = field(default_factory=dict)  # trial -> how many were proposed before
-    _climbing: list[tuple[int, str]] = field(default_factory=list)  # ascending
+    _idle: list[tuple[int, str]] = field(default_factory=list)  # ascending
 
     @classmethod
     def of(cls, facts: Iterable[object]) -> StudyState:
@@ -154,6 +156,7 @@ class StudyState:
                 self.ended = None
                 self.leases[fact.hold] = fact
                 self.busy[fact.trial] = fact.hold
+                self._note_idle(fact.trial)
                 record = self.stages.get(fact.stage, StageRecord(fact.stage, fact.config))
                 self.stages[fact.stage] = replace(record, leases=(*record.leases, Lease(fact)))
             case StageEnded(_, measurement):
@@ -169,7 +172,7 @@ class StudyState:
     def _move(self, fact: TrialMoved) -> None:
         trial = self.trials[fact.trial]
         if fact.state is not trial.state:
-            self._note_climbing(trial, fact.state)
+            self.n_climbing += (fact.state is TrialState.RUNNING) - (trial.state is TrialState.RUNNING)
             trial = trial.to(fact.state)
         scores = dict(trial.scores)
         if fact.score is not None:
@@ -177,17 +180,23 @@ class StudyState:
         self.trials[fact.trial] = replace(trial, rung=fact.rung, scores=MappingProxyType(scores))
         self.reasons[fact.trial] = fact.reason
         self.moves.append(fact.trial)
+        self._note_idle(fact.trial)
 
-    def _note_climbing(self, trial: Trial, state: TrialState) -> None:
-        key = (self._places[trial.name], trial.name)
-        if state is TrialState.RUNNING:
-            insort(self._climbing, key)
-        elif trial.state is TrialState.RUNNING:
-            del self._climbing[bisect_left(self._climbing, key)]
+    def _note_idle(self, trial: str) -> None:
+        """Put a trial where it belongs, among the idle ones or not."""
+        climbs = self.trials[trial].state is TrialState.RUNNING
+        key = (self._places[trial], trial)
+        i = bisect_left(self._idle, key)
+        there = i < len(self._idle) and self._idle[i] == key
+        if there and (not climbs or trial in self.busy):
+            del self._idle[i]
+        elif not there and climbs and trial not in self.busy:
+            self._idle.insert(i, key)
 
     def _end(self, measurement: Measurement) -> None:
         started = self.leases.pop(measurement.hold)
         self.busy.pop(started.trial, None)  # a journal from elsewhere may hold two leases of one trial
+        self._note_idle(started.trial)
         record = self.stages[started.stage]
         leases = tuple(
             replace(lease, measurement=measurement) if lease.started.hold == measurement.hold else lease
@@ -196,14 +205,9 @@ class StudyState:
         self.stages[started.stage] = replace(record, leases=leases)
 
     @property
-    def climbing(self) -> list[Trial]:
-        """Trials on their way to the next rung, in order of proposal."""
-        return [self.trials[name] for _, name in self._climbing]
-
-    @property
-    def n_climbing(self) -> int:
-        """How many these are."""
-        return len(self._climbing)
+    def idle(self) -> list[Trial]:
+        """Trials on their way to the next rung for which no stage runs, in order of proposal."""
+        return [self.trials[name] for _, name in self._idle]
 
     @property
     def control(self) -> Trial | None:

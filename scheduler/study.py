@@ -27,10 +27,11 @@ from scheduler.facts import STUDY_FACTS, StudyBegun
 from scheduler.lessons import Lessons, lessons_for
 from scheduler.mix import Mix
 from scheduler.needs import check_there, unpinned_repos
-from scheduler.places import accounts_url, changed, journal_url, run_folder
+from scheduler.places import accounts_url, changed, journal_url, run_folder, store_url
 from scheduler.policies import policy
 from scheduler.space import MixSpace, RandomSampler, Sampler
 from scheduler.spec import StudySpec
+from scheduler.stage_claims import StageClaims
 from scheduler.state import StudyState
 from scheduler.tree import StageTree, union
 from scheduler.trial import Recipe
@@ -38,6 +39,7 @@ from trainers.errors import MissingDataError
 from trainers.models import entry, revision_of
 from trainers.provenance import environment
 from trainers.stage import Half
+from trainers.stage_claims import StoreClaims
 from trainers.tasks import mirror_path, open_source
 from trainers.tasks.hub import refusal
 from trainers.tasks.spec import FamilyName
@@ -74,8 +76,14 @@ def tree_of(spec: StudySpec) -> StageTree:
 
 
 @contextmanager
-def open_study(spec: StudySpec, text: str) -> Iterator[Study]:
+def open_study(spec: StudySpec, text: str, *, shares_stages: bool = True) -> Iterator[Study]:
     """The study of ``spec``, begun or resumed, as its only writer.
+
+    Args:
+        spec: what to open.
+        text: the spec as the user wrote it.
+        shares_stages: whether its stages are run for real, so that other studies of the store may be
+            about to run the same ones.
 
     Raises:
         SecondDriverError: another driver runs it now.
@@ -101,7 +109,10 @@ def open_study(spec: StudySpec, text: str) -> Iterator[Study]:
             _go_on(spec, state.begun, account)
         account.book(*closing(account))
         learned = lessons.forecast(tree)
-        engine = engine_of(spec, tree, account, sampler_of(spec), moment, forecast=learned)
+        holder = f"{spec.name}/{journal.identity}"
+        claims = StoreClaims(store_url(spec), holder) if shares_stages else None
+        sampler = sampler_of(spec)
+        engine = engine_of(spec, tree, account, sampler, moment, forecast=learned, claims=claims)
         engine.recover()
         yield Study(spec, journal, account, engine, tree)
 
@@ -132,8 +143,9 @@ def engine_of(
     moment: Callable[[], str] = str,
     *,
     forecast: Forecast | None = None,
+    claims: StageClaims | None = None,
 ) -> Engine:
-    """The engine of a study on ``account``; ``moment`` and ``forecast`` as the engine has them."""
+    """The engine of a study on ``account``; the last three as the engine has them."""
     search, devices = spec.search, spec.budget.devices
     chosen = policy(
         search.policy,
@@ -144,7 +156,17 @@ def engine_of(
     )
     slots = devices.count // devices.per_trial
     grid = space_of(spec) if search.policy == "grid" else None
-    return Engine(tree, account, chosen, sampler, slots, moment=moment, grid=grid, forecast=forecast)
+    return Engine(
+        tree,
+        account,
+        chosen,
+        sampler,
+        slots,
+        moment=moment,
+        grid=grid,
+        forecast=forecast,
+        claims=claims,
+    )
 
 
 def space_of(spec: StudySpec) -> MixSpace:

@@ -25,6 +25,7 @@ from scheduler.facts import STUDY_FACTS, StudyBegun
 from scheduler.policies import policy
 from scheduler.space import RandomSampler
 from scheduler.spec import StudySpec, read
+from scheduler.stage_claims import StageClaims
 from scheduler.study import space_of
 from scheduler.tree import StageTree
 from trainers.models import entry
@@ -150,7 +151,11 @@ def begun(tree: StageTree, cap: DeviceTime) -> KeptJournal:
 
 
 def engine_on(
-    journal: MemoryJournal, tree: StageTree, slots: int = 1, moment: Callable[[], str] = str
+    journal: MemoryJournal,
+    tree: StageTree,
+    slots: int = 1,
+    moment: Callable[[], str] = str,
+    claims: StageClaims | None = None,
 ) -> tuple[Engine, Account]:
     """A new engine on a journal, as after a start or a restart, and its account."""
     spec, account = tree.spec, Account(journal)
@@ -163,7 +168,8 @@ def engine_on(
     )
     sampler = RandomSampler(space_of(spec), spec.seed)
     grid = space_of(spec) if spec.search.policy == "grid" else None
-    return Engine(tree, account, chosen, sampler, slots, moment=moment, grid=grid), account
+    engine = Engine(tree, account, chosen, sampler, slots, moment=moment, grid=grid, claims=claims)
+    return engine, account
 
 
 @dataclass

@@ -22,8 +22,9 @@ from experiments.benchmarks.allocation_leases import Leases
 from experiments.benchmarks.allocation_world import Choice, World
 from scheduler.adapters.optuna_sampler import OptunaSampler
 from scheduler.drivers.table import drive_table
-from scheduler.engine import Engine, Start, Stop, Wait
+from scheduler.engine import Engine
 from scheduler.facts import STUDY_FACTS, StudyBegun, TrialMoved
+from scheduler.moves import Start, Stop, Wait
 from scheduler.policies import policy
 from scheduler.space import Sampler, Space
 from scheduler.spec import StudySpec

@@ -16,9 +16,10 @@ from budgets.bill import Bill, Purpose
 from budgets.forecast import Forecast
 from budgets.journal import Journal, Line, MemoryJournal, SqlJournal
 from budgets.ledger import Opened
-from scheduler.engine import Engine, Start, Stop, Wait
+from scheduler.engine import Engine
 from scheduler.facts import STUDY_FACTS, StudyBegun, TrialMoved
 from scheduler.mix import Mix
+from scheduler.moves import Start, Stop, Wait
 from scheduler.spec import StudySpec, load
 from scheduler.study import engine_of, sampler_of
 from scheduler.tree import StageTree

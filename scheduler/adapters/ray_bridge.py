@@ -18,8 +18,9 @@ from budgets.amount import DeviceTime
 from budgets.clock import Clock, MonotonicClock
 from scheduler.allocation import Allocation
 from scheduler.drivers.lease import billed, lost
-from scheduler.engine import Engine, Start, Stop
+from scheduler.engine import Engine
 from scheduler.interrupt import REASON, Interrupt
+from scheduler.moves import Start, Stop
 from trainers.stage import Measurement, Order, Outcome
 
 # Of the grace, for the driver to see before the hold ends that the worker has; a watchdog bites sooner.

@@ -11,9 +11,12 @@ from budgets.amount import ZERO, DeviceTime
 from budgets.clock import Clock
 from scheduler.allocation import Allocation
 from scheduler.drivers.lease import Runner, billed, granted, lost
-from scheduler.engine import Engine, Start, Stop
+from scheduler.engine import Engine
 from scheduler.interrupt import REASON, Interrupt
+from scheduler.moves import Start, Stop, Wait
 from trainers.stage import Outcome
+
+_LOOK_S = 0.2  # between two looks whether another study has finished a stage
 
 
 def drive_inline(
@@ -71,8 +74,17 @@ def drive_inline(
             case Stop(reason):
                 show()
                 return reason
-            case waiting:
-                raise RuntimeError(f"nothing runs, and still the engine says {waiting}")
+            case Wait() as waiting:
+                _give_time(waiting, interrupt, allocation)
     engine.stop(REASON)
     show()
     return REASON
+
+
+def _give_time(waiting: Wait, interrupt: Interrupt, allocation: Allocation | None) -> None:
+    """Give another study a moment for the stage that is next here."""
+    if not waiting.elsewhere:
+        raise RuntimeError(f"nothing runs, and still the engine says {waiting}")
+    if allocation is not None:
+        allocation.keep(0, for_s=_LOOK_S)
+    interrupt.wait(_LOOK_S)

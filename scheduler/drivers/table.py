@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from budgets.bill import Bill
-from scheduler.engine import Start, Stop, Wait
+from scheduler.moves import Start, Stop, Wait
 from scheduler.state import StudyState
 from trainers.stage import Measurement, Order, Outcome, stage_name
 

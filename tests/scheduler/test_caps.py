@@ -8,8 +8,8 @@ from fakes import Bench, spec_of
 from budgets.amount import ZERO, DeviceTime
 from budgets.ledger import Closed, Opened
 from scheduler.drivers.table import drive_table
-from scheduler.engine import Start
 from scheduler.errors import CapTooSmallError
+from scheduler.moves import Start
 from scheduler.study import open_study
 
 

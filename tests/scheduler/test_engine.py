@@ -13,7 +13,6 @@ from budgets.amount import ZERO, DeviceTime
 from budgets.bill import Bill, Purpose
 from budgets.ledger import Balance, Charged, Entry, Opened, Released, Reserved, apply
 from scheduler.drivers.table import drive_table
-from scheduler.engine import Start, Stop, Wait
 from scheduler.facts import (
     StageEnded,
     StageShared,
@@ -23,6 +22,7 @@ from scheduler.facts import (
     TrialProposed,
 )
 from scheduler.mix import Mix
+from scheduler.moves import Start, Stop, Wait
 from scheduler.state import StudyState
 from scheduler.study import least_cap
 from scheduler.trial import Role, TrialState

@@ -8,9 +8,9 @@ from fakes import Bench, HandClock, begun, engine_on, small_tree
 from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
 from scheduler.drivers.inline import drive_inline
-from scheduler.engine import Start
 from scheduler.facts import StageEnded
 from scheduler.interrupt import REASON, Interrupt
+from scheduler.moves import Start
 from trainers.stage import Measurement, Outcome, stage_name
 
 AMPLE = DeviceTime.from_hours(2)

@@ -13,8 +13,8 @@ from budgets.amount import ZERO, DeviceTime
 from budgets.bill import Bill, Purpose
 from budgets.ledger import Entry, Reserved, replay
 from scheduler.drivers.table import drive_table
-from scheduler.engine import Start
 from scheduler.facts import StageEnded
+from scheduler.moves import Start
 from scheduler.study import least_cap
 
 GPUS = {"kind": "gpu", "rates": {"h200": 2.5, "a100-80gb": 0.5}}

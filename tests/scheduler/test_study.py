@@ -10,9 +10,9 @@ from budgets.errors import SecondDriverError
 from budgets.ledger import Opened
 from budgets.spec import read_yaml
 from scheduler.drivers.table import drive_table
-from scheduler.engine import Start
 from scheduler.errors import CapTooSmallError, SpecChangedError, StudyError
 from scheduler.facts import StudyBegun
+from scheduler.moves import Start
 from scheduler.spec import read
 from scheduler.study import open_study
 from trainers.errors import MissingDataError
