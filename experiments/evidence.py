@@ -56,6 +56,7 @@ def rungs_json(study: Study) -> list[Json]:
             "n_trials": len(link.pairs),
             "kendall_tau": interval_json(link.tau),
             "tau_among_all": _among_all(link.trust),
+            "pays_from": link.trust.worth,
             "verdict": str(link.trust.verdict),
             "words": str(link.trust),
         }

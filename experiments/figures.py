@@ -122,10 +122,10 @@ def _front_line(axes: Axes, front: Sequence[Standing]) -> None:
     axes.step(xs, ys, where="post", color=RED, linewidth=1.4, zorder=2)
     axes.scatter(xs, ys, s=95, facecolor="none", edgecolor=RED, linewidth=1.4, zorder=4)
     # Labels of neighbours would lie on each other: a point gets one if the last labelled is far off.
-    span = (max(xs) - min(xs)) or 1.0
+    left, right = axes.get_xlim()
     last = float("-inf")
     for one in reversed(front):
-        if abs(one.alone.hours - last) < 0.07 * span:
+        if abs(one.alone.hours - last) < 0.11 * (right - left):
             continue
         last = one.alone.hours
         text = (

@@ -448,7 +448,8 @@ def test_a_rung_that_does_not_foretell_is_shown_as_dropped(whole_study, tmp_path
     assert merged["tau_among_all"]["high"] < 0
     assert "the merged rung does not foretell rung 0" in merged["words"]
     assert [link["verdict"] for link in trained] == ["open", "open"]
-    assert "<b>dropped</b>" in write_report(tmp_path).read_text()
+    page = write_report(tmp_path).read_text()
+    assert "<b>Dropped:</b> the merged rung does not foretell rung 0 (τ" in page
 
 
 def test_tasks_that_help_are_worth_more_than_tasks_that_hurt(whole):
