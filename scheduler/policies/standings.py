@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from scheduler.policies.trust import RungTrust, trust_of
+from scheduler.policies.trust import Foresight, RungTrust
 from scheduler.trial import Role, Trial, TrialState
 
 _Place = tuple[float, int, str]  # score, negated; class of cost; name
@@ -43,7 +43,7 @@ class Standings:
         self.proposed: list[str] = []
         self.unscored: dict[str, None] = {}
         self._known: set[str] = set()
-        self._trust: dict[int, RungTrust] = {}  # of rungs that nobody has finished since, nor the next
+        self._foresight: dict[int, Foresight] = {}  # by the lower rung
         self._places: dict[int, list[_Place]] = {}  # by rung, ascending
         self._at: dict[tuple[int, str], _Place] = {}
         self._ranked: dict[int, Sequence[str]] = {}  # of rungs that nobody has finished since
@@ -75,11 +75,20 @@ class Standings:
         places = self._places.setdefault(rung, [])
         if before is not None:
             del places[bisect_left(places, before)]
+        else:
+            self._foretell(rung, place)
         insort(places, place)
         self._at[rung, place[2]] = place
         self._ranked.pop(rung, None)
-        for lower in (rung, rung - 1):
-            self._trust.pop(lower, None)
+
+    def _foretell(self, rung: int, place: _Place) -> None:
+        """Hold a new score against the one at the rung below, which came before it."""
+        self._foresight_at(rung).see(-place[0])
+        if (below := self._at.get((rung - 1, place[2]))) is not None:
+            self._foresight_at(rung - 1).pair(-below[0], -place[0])
+
+    def _foresight_at(self, rung: int) -> Foresight:
+        return self._foresight.setdefault(rung, Foresight(rung))
 
     def ranked(self, rung: int) -> Sequence[str]:
         """Trials with a score at ``rung``, best first."""
@@ -92,12 +101,7 @@ class Standings:
 
     def trust(self, rung: int) -> RungTrust:
         """Whether ``rung`` foretells the next one."""
-        if rung not in self._trust:
-            here, above = (
-                {name: -lost for lost, _, name in self._places.get(at, [])} for at in (rung, rung + 1)
-            )
-            self._trust[rung] = trust_of(rung, here, above)
-        return self._trust[rung]
+        return self._foresight_at(rung).trust
 
     def waits(self, name: str, rung: int) -> bool:
         """Whether a trial waits at ``rung``."""

@@ -155,17 +155,69 @@ def trust_of(rung: int, here: Mapping[str, float], above: Mapping[str, float]) -
         here: scores at it, by trial.
         above: scores at the next one.
     """
-    pairs = [(here[name], above[name]) for name in here if name in above]
-    n = len(pairs)
-    tau = kendall_tau(pairs) if n >= LEAST_PAIRS else None
-    if tau is None:
-        return RungTrust(rung, rung + 1, n)
-    unanimous = 1 - 1 / math.comb(n, 2)  # half a discordance short of 1, where z has no end
-    z = math.atanh(max(-unanimous, min(unanimous, tau)))
-    reach = _Z * math.sqrt(_VARIANCE / (n - _FREEDOM))
-    u = max(1.0, _spread(list(here.values())) / _spread([first for first, _ in pairs]))
-    low, middle, high = (_among_all(math.tanh(end), u) for end in (z - reach, z, z + reach))
-    return RungTrust(rung, rung + 1, n, middle, low, high)
+    foresight = Foresight(rung)
+    for name, score in here.items():
+        foresight.see(score)
+        if name in above:
+            foresight.pair(score, above[name])
+    return foresight.trust
+
+
+class Foresight:
+    """What a rung says of the next, scores taken in one by one; their order changes nothing.
+
+    One that is no number says nothing.
+    """
+
+    def __init__(self, rung: int) -> None:
+        self._rung = rung
+        self._all = _Moments()
+        self._promoted = _Moments()
+        self._pairs: list[tuple[float, float]] = []
+        self._tau: tuple[int, float | None] = (0, None)  # of how many pairs, which takes O(n log n)
+
+    def see(self, score: float) -> None:
+        """Take in a score at the rung."""
+        if math.isfinite(score):
+            self._all.add(score)
+
+    def pair(self, score: float, above: float) -> None:
+        """Take in the score at the next rung of a mix whose score at this one was seen."""
+        if math.isfinite(score) and math.isfinite(above):
+            self._promoted.add(score)
+            self._pairs.append((score, above))
+
+    @property
+    def trust(self) -> RungTrust:
+        """Whether the rung foretells the next one."""
+        rung, n = self._rung, len(self._pairs)
+        if self._tau[0] != n and n >= LEAST_PAIRS:
+            self._tau = n, kendall_tau(self._pairs)
+        _, tau = self._tau
+        if tau is None:
+            return RungTrust(rung, rung + 1, n)
+        unanimous = 1 - 1 / math.comb(n, 2)  # half a discordance short of 1, where z has no end
+        z = math.atanh(max(-unanimous, min(unanimous, tau)))
+        reach = _Z * math.sqrt(_VARIANCE / (n - _FREEDOM))
+        u = max(1.0, self._all.spread / self._promoted.spread)
+        low, middle, high = (_among_all(math.tanh(end), u) for end in (z - reach, z, z + reach))
+        return RungTrust(rung, rung + 1, n, middle, low, high)
+
+
+class _Moments:
+    """Standard deviation of scores, from sums that are exact and so the same in any order."""
+
+    def __init__(self) -> None:
+        self._n = self._sum = self._squares = 0  # of scores in millionths of a point
+
+    def add(self, score: float) -> None:
+        whole = round(1e6 * score)
+        self._n, self._sum, self._squares = self._n + 1, self._sum + whole, self._squares + whole**2
+
+    @property
+    def spread(self) -> float:
+        """In points, and never 0: a millionth at least."""
+        return max(1.0, math.sqrt(self._n * self._squares - self._sum**2) / self._n) / 1e6
 
 
 def kendall_tau(pairs: Sequence[tuple[float, float]]) -> float | None:
@@ -190,12 +242,6 @@ def kendall_tau(pairs: Sequence[tuple[float, float]]) -> float | None:
 
 def _ties(counts: Counter[float] | Counter[tuple[float, float]]) -> int:
     return sum(math.comb(n, 2) for n in counts.values())
-
-
-def _spread(values: Sequence[float]) -> float:
-    """Standard deviation of values of which not all are alike."""
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
 
 
 def _among_all(tau: float, u: float) -> float:

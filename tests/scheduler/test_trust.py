@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 from itertools import combinations
 from statistics import fmean
+from types import MappingProxyType
 
 import pytest
 from fakes import spec_of
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from scheduler.facts import TrialMoved, TrialProposed
 from scheduler.mix import Mix
+from scheduler.policies import Standing, Standings
 from scheduler.policies.trust import (
     LEAST_PAIRS,
     Verdict,
@@ -24,7 +26,7 @@ from scheduler.policies.trust import (
     worth_of,
 )
 from scheduler.state import StudyState
-from scheduler.trial import MERGED, Recipe, Role, TrialState
+from scheduler.trial import MERGED, Recipe, Role, Trial, TrialState
 
 coarse = st.integers(0, 5).map(float)
 
@@ -101,6 +103,30 @@ def test_a_rung_must_foretell_as_much_as_it_costs_of_the_next():
     assert dear.high < 0.3
     assert dear.verdict is Verdict.DROPPED
     assert replace(dear, worth=worth_of(1, 60)).verdict is Verdict.TRUSTED
+
+
+@given(st.lists(st.tuples(coarse, st.none() | coarse), max_size=40), st.randoms())
+def test_standings_taken_in_one_by_one_say_the_same_in_any_order(scores, draw):
+    trials = []
+    for i, (first, second) in enumerate(scores):
+        at = {0: first} if second is None else {0: first, 1: second}
+        recipe = Recipe(Mix(("toy_text",)), 13, "toy-tiny")
+        trials.append(Trial(f"t{i:04d}", recipe, Role.SEARCH, scores=MappingProxyType(at)))
+    here, above = ({t.name: t.scores[rung] for t in trials if rung in t.scores} for rung in (0, 1))
+    draw.shuffle(trials)
+    standings = Standings()
+    for trial in trials:
+        early = replace(trial, scores=MappingProxyType({0: trial.scores[0]}))
+        standings.put(Standing(early, {}))
+        standings.trust(0)
+    for trial in reversed(trials):
+        standings.put(Standing(trial, {}))
+    assert standings.trust(0) == trust_of(0, here, above)
+
+
+def test_scores_that_are_no_number_say_nothing():
+    here, above = world(0.9, 20, 3)
+    assert trust_of(0, {**here, "t99": math.nan}, {**above, "t99": 1.0}) == trust_of(0, here, above)
 
 
 def study(n, second):
