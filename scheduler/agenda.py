@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from budgets.amount import DeviceTime
 from scheduler.climb import Climb
 from scheduler.facts import TrialMoved, TrialProposed
-from scheduler.finals import next_finals, out_early
+from scheduler.finals import finalists, next_finals, out_early
 from scheduler.mix import Mix
 from scheduler.money import Path, Purse
 from scheduler.policies import Policy, Standing, Standings
@@ -220,7 +220,8 @@ class SearchAgenda:
             if self._exhausted or self._proposed_mix() is None:
                 mixes = f"every mix the sampler finds ({self._n_sampled()})"
                 return Ending(f"nothing left to try: {mixes} and {seeds}; {money}")
-            return Ending(f"finalists have {seeds}; {money}")
+            if finalists(self._state, 1):
+                return Ending(f"finalists have {seeds}; {money}")
         refusal = self._purse.refusal or "nothing more is affordable"
         if self._purse.account:
             return Ending(
