@@ -12,11 +12,11 @@ the correlation rho = sin(pi tau / 2) of two normal scores, which selection on t
 
     rho  ->  rho u / sqrt(1 + rho^2 (u^2 - 1))
 
-Promoting the best third, a look that costs the share c of the next rung finds a better mix for the same
-hours from about tau = c on, as simulated for c of 0.05 to 0.5 and 10 to 100 runs of the next rung
-(docs/measurements.md, "what a look is worth"). So a rung is dropped once its tau is surely, by the upper
-end of a 90 % interval, below c, or below 0.3 where c is more: what a dear look gives is a result too.
-Every rung below it foretells by way of it alone and goes with it.
+Where a look costs the share c of the next rung and the best one in max(3, 1 / c) go on, looks find a
+better mix for the same hours from a tau of about 0.1 + c / 2 on (docs/measurements.md, "What a look is
+worth"). A rung is dropped once its tau is surely, by the upper end of a 90 % interval, below that, or
+below 0.3 where that is more: what a dear look gives is a result too. Every rung below it foretells by
+way of it alone and goes with it.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from scheduler.state import StudyState
 
 LEAST_PAIRS = 8  # mixes scored at both rungs, before anything is said
+_LEAST_WORTH, _PER_SHARE = 0.1, 0.5  # the line above
 _MOST_WORTH = 0.3  # tau from which a rung is never dropped, however dear
 _Z = 1.645  # normal quantile of a 90 % interval
 _VARIANCE = 0.437
@@ -144,7 +145,9 @@ def _billed_ms(state: StudyState, rungs: Sequence[int], seed: int) -> Counter[in
 
 def worth_of(price_ms: float, next_ms: float) -> float:
     """Tau from which a rung of this price is worth going through before the next."""
-    return min(_MOST_WORTH, price_ms / next_ms) if next_ms else _MOST_WORTH
+    if not next_ms:
+        return _MOST_WORTH
+    return min(_MOST_WORTH, _LEAST_WORTH + _PER_SHARE * price_ms / next_ms)
 
 
 def trust_of(rung: int, here: Mapping[str, float], above: Mapping[str, float]) -> RungTrust:
