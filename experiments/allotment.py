@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from experiments.answer import Answer, Arm
 from experiments.load import Study
-from experiments.wording import seeds_of, signed
+from experiments.wording import seeds_of
 from scheduler.race import Gap
 
 
@@ -48,9 +48,7 @@ def _why(study: Study, answer: Answer, arm: Arm, n_most: int) -> str:
     if arm is answer.control:
         return "is repeated with a finalist, and no other pair fitted in the cap"
     if final.seeds == "race" and answer.race.out(name) and n < n_most:
-        gap = answer.race.gaps[name]
-        leader = answer.race.leader
-        return f"surely below {leader} after {seeds_of(n)}: at best {signed(gap.high)} points"
+        return f"surely below {answer.race.leader} after {seeds_of(n)}"
     if study.interim:
         return "the study goes on"
     if n < n_most:
