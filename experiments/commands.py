@@ -180,9 +180,9 @@ def doctor(store: str, console: Console, *, as_json: bool) -> None:
 def _print_prior(spec: StudySpec, console: Console) -> None:
     """Say what is known beforehand and what of it is left out, where the spec names a prior."""
     if spec.search.prior is not None:
-        from scheduler.prior import prior_of
+        from scheduler.prior import notes_of
 
-        for line in prior_of(spec).notes:
+        for line in notes_of(spec):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

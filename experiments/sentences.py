@@ -137,5 +137,7 @@ def threats(study: Study, answer: Answer) -> Iterator[str]:
         f"One encoder ({study.spec.model.name}), one learning rate per stage, English target data; "
         "hyperparameters were not tuned per mix."
     )
+    if study.state.prior is not None:
+        yield f"The search began from a prior. {'. '.join(study.state.prior.notes)}."
     if study.interim:
         yield "The study is still going on: everything here may change."

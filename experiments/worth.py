@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from experiments.drawing import BLUE, GREY, INK, Picture, draw
 from experiments.wording import listed, signed
 from scheduler.effects import Effect, Effects, TaskEffect
-from scheduler.surrogate import SCORE
+from scheduler.gain import SCORE
 
 
 def task_effects(effects: Sequence[Effects]) -> Picture:

@@ -207,11 +207,13 @@ def _search(spec: StudySpec) -> Iterator[str]:
         for key in (key for key, is_given in given.items() if is_given):
             yield f"search.{key}: only the sampler 'structured' has one, not {search.sampler!r}"
     elif search.prior is not None:
-        from scheduler.prior import prior_of
+        from scheduler.prior import prior_begun, prior_of
 
         try:
             prior_of(spec)
         except SpecError as error:
+            if prior_begun(spec) is not None:
+                return  # the run has its own copy
             yield from (f"search.prior: {search.prior}: {problem}" for problem in error.problems)
 
 

@@ -29,13 +29,14 @@ from itertools import combinations
 import numpy as np
 
 from scheduler.features import Features, Floats
+from scheduler.gain import SCORE
 from scheduler.observation import Observation
 from scheduler.observed import observations_of
 from scheduler.space import MixSpace
 from scheduler.spec import StudySpec
 from scheduler.state import StudyState
 from scheduler.study import space_of
-from scheduler.surrogate import SCORE, Fit, Surrogate
+from scheduler.surrogate import Fit, Surrogate
 
 _SETS = 256
 _WIDER = 1.2  # docs/methods.md, "Effects"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from scheduler.gain import Gain
 from scheduler.trial import Recipe, Role, TrialState
 from trainers.stage import Measurement, Stage
 
@@ -28,6 +29,21 @@ class StudyBegun:
     spec: Mapping[str, object]
     spec_text: str
     environment: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class PriorRead:
+    """What ``search.prior`` said when the study began. It goes by this, whatever becomes of the file.
+
+    Attributes:
+        place: the file or folder.
+        gains: over the control, as far as they are of this study.
+        notes: what is used and what is left out, a line each.
+    """
+
+    place: str
+    gains: tuple[Gain, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +126,13 @@ class StudyEnded:
 
 
 StudyFact = (
-    StudyBegun | TrialProposed | TrialMoved | StageStarted | StageEnded | StageShared | StudyEnded
+    StudyBegun
+    | PriorRead
+    | TrialProposed
+    | TrialMoved
+    | StageStarted
+    | StageEnded
+    | StageShared
+    | StudyEnded
 )
 STUDY_FACTS = StudyFact.__args__  # for the journal, which keeps them beside the ledger's entries

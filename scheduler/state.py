@@ -15,6 +15,7 @@ from types import MappingProxyType
 from budgets.amount import ZERO, DeviceTime
 from budgets.ledger import Opened
 from scheduler.facts import (
+    PriorRead,
     StageEnded,
     StageShared,
     StageStarted,
@@ -95,6 +96,7 @@ class StudyState:
 
     Attributes:
         begun: first fact, None for an empty journal.
+        prior: what was known beforehand, None where nothing was asked.
         trials: by name, in order of proposal.
         origins: trial -> ``control``, ``final`` or the sampler's name.
         reasons: trial -> why it made its last move.
@@ -112,6 +114,7 @@ class StudyState:
     """
 
     begun: StudyBegun | None = None
+    prior: PriorRead | None = None
     trials: dict[str, Trial] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
@@ -142,6 +145,8 @@ class StudyState:
         match fact:
             case StudyBegun():
                 self.begun, self.ended = fact, None
+            case PriorRead():
+                self.prior = fact
             case Opened():
                 self.finals_open, self.ended = False, None
             case TrialProposed(trial, recipe, role, finalist, origin):

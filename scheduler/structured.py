@@ -23,11 +23,12 @@ import sklearn
 from scheduler.acquisition import cooling, corners, expected_improvement, hypervolume_improvement
 from scheduler.candidates import candidates
 from scheduler.features import Floats
+from scheduler.gain import SCORE, Gain
 from scheduler.mix import Mix
 from scheduler.mix_cost import MixCost
 from scheduler.observation import Observation
 from scheduler.space import RandomSampler, Space
-from scheduler.surrogate import SCORE, Fit, Gain, Prediction, Surrogate
+from scheduler.surrogate import Fit, Prediction, Surrogate
 
 AcquisitionName = Literal["per-hour", "plain"]
 

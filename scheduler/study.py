@@ -23,12 +23,13 @@ from scheduler.climb import Climb
 from scheduler.copies import check_apart
 from scheduler.engine import Engine
 from scheduler.errors import CapTooSmallError, SpecChangedError, StudyError
-from scheduler.facts import STUDY_FACTS, StudyBegun
+from scheduler.facts import STUDY_FACTS, PriorRead, StudyBegun
 from scheduler.lessons import Lessons, lessons_for
 from scheduler.mix import Mix
 from scheduler.needs import check_there, unpinned_repos
 from scheduler.places import accounts_url, changed, journal_url, run_folder, store_url
 from scheduler.policies import policy
+from scheduler.prior import prior_of
 from scheduler.space import MixSpace, RandomSampler, Sampler
 from scheduler.spec import StudySpec
 from scheduler.stage_claims import StageClaims
@@ -88,6 +89,7 @@ def open_study(spec: StudySpec, text: str, *, shares_stages: bool = True) -> Ite
     Raises:
         SecondDriverError: another driver runs it now.
         SpecChangedError: the run was begun with another spec.
+        SpecError: what ``search.prior`` names cannot be read, and no run has begun with it.
         CapTooSmallError: the cap cannot pay for the control, or not for what is spent and held.
         MissingDataError: data is not there, or on the hub and not pinned.
         StudyError: the run folder cannot be written.
@@ -103,15 +105,18 @@ def open_study(spec: StudySpec, text: str, *, shares_stages: bool = True) -> Ite
         account = Account(journal, envelope=_share(spec, journal, opened))
         state = StudyState.of(account.facts())
         lessons = lessons_for(spec)
+        prior = state.prior or prior_of(spec)
         if state.begun is None:
             _begin(spec, text, tree, account, lessons)
         else:
             _go_on(spec, state.begun, account)
+        if prior is not None and state.prior is None:
+            account.book(prior)
         account.book(*closing(account))
         learned = lessons.forecast(tree)
         holder = f"{spec.name}/{journal.identity}"
         claims = StoreClaims(store_url(spec), holder) if shares_stages else None
-        sampler = sampler_of(spec)
+        sampler = sampler_of(spec, prior)
         engine = engine_of(spec, tree, account, sampler, moment, forecast=learned, claims=claims)
         engine.recover()
         yield Study(spec, journal, account, engine, tree)
@@ -182,10 +187,9 @@ def space_of(spec: StudySpec) -> MixSpace:
     )
 
 
-def sampler_of(spec: StudySpec) -> Sampler:
-    """The sampler that ``search.sampler`` names, which has seen nothing."""
+def sampler_of(spec: StudySpec, prior: PriorRead | None = None) -> Sampler:
+    """The sampler that ``search.sampler`` names, which has seen nothing but ``prior``."""
     if spec.search.sampler == "structured":
-        from scheduler.prior import prior_of
         from scheduler.structured import StructuredSampler
 
         return StructuredSampler(
@@ -195,7 +199,7 @@ def sampler_of(spec: StudySpec) -> Sampler:
             acquisition=spec.search.acquisition,
             hours=spec.objectives.gpu_hours is not None,
             search_ms=spec.budget.cap.scaled(1 - spec.budget.final_share).ms,
-            gains=prior_of(spec).gains,
+            gains=prior.gains if prior else (),
         )
     from scheduler.adapters.optuna_sampler import OptunaSampler
 

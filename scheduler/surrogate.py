@@ -22,31 +22,15 @@ import numpy as np
 from sklearn.linear_model import BayesianRidge
 
 from scheduler.features import Features, Floats
-from scheduler.mix import Mix
+from scheduler.gain import SCORE, Gain
 from scheduler.observation import Observation
 from scheduler.space import Space
-
-SCORE = "score"  # beside the names of target groups
 
 _SHAPE = 1.0  # of both Gamma priors
 _NOISE = 0.1  # variance of the noise expected beside a spread of 1
 _SIGNAL = 0.3  # variance of a main effect expected beside a spread of 1
 _LAG = 100
 _PRECISIONS = (0.1, 10.0)  # no observation counts for more or less beside another
-
-
-class Gain(NamedTuple):
-    """What somebody else measured: ``mix`` was worth ``points`` more than the control.
-
-    Attributes:
-        sd: how far it may lie from the gain in this study, a standard deviation in points.
-        of: the score, or a group of target tasks.
-    """
-
-    mix: Mix
-    points: float
-    sd: float
-    of: str = SCORE
 
 
 class Prediction(NamedTuple):

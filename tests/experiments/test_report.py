@@ -24,7 +24,14 @@ from experiments.search import pareto_front, rung_links
 from experiments.sharing import sharing, without_sharing
 from experiments.trials import score_of, standings
 from scheduler.errors import NoRunError
-from scheduler.facts import StageEnded, StageShared, StageStarted, StudyEnded, TrialMoved
+from scheduler.facts import (
+    PriorRead,
+    StageEnded,
+    StageShared,
+    StageStarted,
+    StudyEnded,
+    TrialMoved,
+)
 from scheduler.mix import Mix
 from scheduler.spec import StudySpec
 from scheduler.trial import MERGED, TrialState
@@ -336,6 +343,15 @@ def test_what_a_user_wrote_cannot_become_markup(whole_study, tmp_path):
     assert "<script" not in html
     assert "<img" not in html
     assert "&lt;b&gt;why&lt;/b&gt;" in html
+
+
+def test_the_page_says_from_what_prior_the_search_began(whole_study, tmp_path):
+    facts = [line.fact for line in lines_of(whole_study)][:2]
+    note = "prior published.yaml (somebody): 1 of 2 gains are of mixes of this study"
+    journal = SqlJournal(tmp_path / "journal.db", FACT_TYPES, writer=True)
+    journal.append(*facts, PriorRead("published.yaml", (), (note,)), StudyEnded("cap reached"))
+    journal.close()
+    assert note in write_report(tmp_path).read_text()
 
 
 def test_the_json_beside_the_page_is_what_report_json_returns(whole_report, whole):

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from worlds import Truth
 
 from scheduler.features import Features
+from scheduler.gain import Gain
 from scheduler.mix import Mix
 from scheduler.mix_cost import MixCost
 from scheduler.observation import Observation
 from scheduler.space import MixSpace
-from scheduler.surrogate import Gain, Surrogate
+from scheduler.surrogate import Surrogate
 
 TASKS = tuple("abcdefgh")
 RUNGS = (1_000, 3_000, 9_000)
