@@ -1,24 +1,29 @@
 """``python -m experiments.benchmarks.merging SPEC``: what a merged mix foretells of the mix trained.
 
-Every mix of two or more tasks is looked at in several ways, on search cells and with one seed: merged at
+Mixes of two or more tasks are looked at in several ways, on search cells and with one seed: merged at
 each scale from the single-task encoders of rung 0, and trained at each rung.
 
     tau    Kendall's tau-b between the orders of the mixes that two looks give
     scale  a number, or ``sqrt`` and ``k`` for the square root of the number of tasks and that number
 
-Beside them stands what needs no merge: the mean of the single tasks' scores at rung 0, by their rates.
-Device times are of stages that really ran. What mixes share (single tasks, the control) is not counted,
-nor is what the store had from an earlier run.
+Beside them stand what needs no merge, the mean of the single tasks' scores at rung 0 by their rates, and
+what nothing can be expected to pass: the highest rung, trained with another seed.
+
+Times are medians over mixes, of stages that really ran; on a CPU the processor's own, so that other work
+beside them does not count. What mixes share (single tasks, the control) is left out, and what an earlier
+run left in the store.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections import defaultdict
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from statistics import median
 
 import click
 import numpy as np
@@ -26,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from budgets.amount import DeviceTime
-from budgets.clock import MonotonicClock
+from budgets.clock import Clock, MonotonicClock
 from experiments.ranks import kendall_tau
 from experiments.stats import Array
 from scheduler.errors import StudyError
@@ -57,14 +62,14 @@ class Foretold:
 
     Attributes:
         look: the earlier one.
-        rung: the one that is foretold, of trained mixes.
+        rung: the later one, of trained mixes.
         of: ``score`` or a target task.
         tau: with ``low`` and ``high``, its 95 % interval over mixes; None where one look has no spread.
         gap: mean of the earlier look minus that of the rung, in points.
     """
 
     look: str
-    rung: int
+    rung: str
     of: str
     tau: float | None
     low: float | None
@@ -77,12 +82,12 @@ class Bench:
     """Stages carried out one after the other, outside any budget.
 
     Attributes:
-        ms: device time of the stages that ran, by kind and look.
+        ms: time of the stages that ran, by look and kind, a number per mix.
     """
 
     tree: StageTree
     carry_out: Callable[[Order], Measurement]
-    ms: dict[tuple[StageKind, str], int] = field(default_factory=lambda: defaultdict(int))
+    ms: dict[tuple[str, StageKind], list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def looks(self, recipes: Sequence[Recipe], scales: Sequence[str], n_rungs: int) -> Looks:
         """The search cells of every recipe at every look.
@@ -102,11 +107,13 @@ class Bench:
             look = f"merged, scale {scale}"
             found[look] = {r.mix: self._scored(self._merged(r, scale), look) for r in recipes}
         for rung in range(n_rungs):
-            look = f"rung {rung}"
-            found[look] = {
-                r.mix: self._scored(self.tree.nodes(r, rung, Half.SEARCH), look) for r in recipes
-            }
+            found[f"rung {rung}"] = self._trained(recipes, rung, f"rung {rung}")
+        again = [replace(recipe, seed=recipe.seed + 1) for recipe in recipes]
+        found[another(n_rungs - 1)] = self._trained(again, n_rungs - 1, another(n_rungs - 1))
         return found
+
+    def _trained(self, recipes: Sequence[Recipe], rung: int, look: str) -> dict[Mix, Cells]:
+        return {r.mix: self._scored(self.tree.nodes(r, rung, Half.SEARCH), look) for r in recipes}
 
     def _merged(self, recipe: Recipe, scale: str) -> Iterable[Node]:
         factor = scale_of(scale, recipe.mix.count)
@@ -116,20 +123,33 @@ class Bench:
 
     def _scored(self, nodes: Iterable[Node], look: str) -> Cells:
         cells: list[CellScore] = []
+        ms: Counter[StageKind] = Counter()
         for node in nodes:
             order = Order(node.name, node.stage, 1, _UNLIMITED, _GRACE)
             found = self.carry_out(order)
             if found.outcome is not Outcome.DONE:
                 raise StudyError(f"{node.stage.kind} {found.stage} ended {found.outcome}: {found.error}")
             if worked(found):
-                self.ms[node.stage.kind, look] += found.bill.total.ms
+                ms[node.stage.kind] += found.bill.total.ms
             cells.extend(found.scores)
+        for kind, taken in ms.items():
+            self.ms[look, kind].append(taken)
         return tuple(cells)
 
-    def seconds(self, n_mixes: int) -> dict[str, float]:
-        """Device seconds per mix, by look and kind of stage."""
-        own = ((kind, look, ms) for (kind, look), ms in self.ms.items() if look != _SHARED)
-        return {f"{look}: {kind}": ms / 1000 / n_mixes for kind, look, ms in own}
+    def seconds(self) -> dict[str, float]:
+        """Seconds per mix, by look and kind of stage."""
+        own = (item for item in self.ms.items() if item[0][0] != _SHARED)
+        return {f"{look}: {kind}": median(ms) / 1000 for (look, kind), ms in own}
+
+
+def another(rung: int) -> str:
+    """The look that trains ``rung`` with another seed."""
+    return f"rung {rung}, another seed"
+
+
+def both_seeds(rung: int) -> str:
+    """The mean over both seeds of ``rung``."""
+    return f"rung {rung}, both seeds"
 
 
 def scale_of(text: str, n_tasks: int) -> float:
@@ -152,18 +172,22 @@ def _mean(alone: Mapping[str, Cells], rates: Mapping[str, float]) -> Cells:
 
 
 def foretold(found: Looks, n_rungs: int, seed: int) -> tuple[Foretold, ...]:
-    """Tau of every look with each trained rung above it: of the score, and of each target task."""
+    """Tau of every look with each rung above it, and of both seeds with each other."""
     columns = {look: _columns(of_mixes.values()) for look, of_mixes in found.items()}
     rungs = [f"rung {rung}" for rung in range(n_rungs)]
+    again, both = another(n_rungs - 1), both_seeds(n_rungs - 1)
+    one, other = columns[rungs[-1]], columns[again]
+    columns[both] = {of: (one[of] + other[of]) / 2 for of in one}
+    below = [look for look in found if not look.startswith("rung")]
+    pairs = [(look, rung) for n, rung in enumerate(rungs) for look in (*below, *rungs[:n])]
+    pairs += [(again, rungs[-1]), *((look, both) for look in (*below, *rungs[:-1]))]
     rows = []
-    for rung, name in enumerate(rungs):
-        for look in (look for look in columns if look not in rungs[rung:]):
-            for of, values in columns[look].items():
-                later = columns[name][of]
-                tau = kendall_tau(values, later, seed=seed)
-                middle, low, high = (tau.value, tau.low, tau.high) if tau else (None, None, None)
-                gap = float(np.mean(values - later))
-                rows.append(Foretold(look, rung, of, middle, low, high, gap))
+    for look, rung in pairs:
+        for of, values in columns[look].items():
+            tau = kendall_tau(values, columns[rung][of], seed=seed)
+            middle, low, high = (tau.value, tau.low, tau.high) if tau else (None, None, None)
+            gap = float(np.mean(values - columns[rung][of]))
+            rows.append(Foretold(look, rung, of, middle, low, high, gap))
     return tuple(rows)
 
 
@@ -174,6 +198,14 @@ def _columns(mixes: Iterable[Cells]) -> dict[str, Array]:
         for name, value in {"score": score(cells), **task_scores(cells)}.items():
             columns[name].append(value)
     return {name: np.array(values) for name, values in columns.items()}
+
+
+class ProcessorClock:
+    """The processor time of this process and its threads."""
+
+    def now_s(self) -> float:
+        """Seconds since some fixed moment."""
+        return time.process_time()
 
 
 def with_merged(spec: StudySpec) -> StudySpec:
@@ -202,12 +234,13 @@ def main(
 ) -> None:
     """What merged mixes of SPEC foretell of the mixes trained."""
     spec = with_merged(load(spec_file, store)[0])
-    bench = Bench(tree_of(spec), Worker(worker_settings(spec), MonotonicClock()).run)
+    clock: Clock = ProcessorClock() if spec.budget.devices.kind == "cpu" else MonotonicClock()
+    bench = Bench(tree_of(spec), Worker(worker_settings(spec), clock).run)
     recipes = _recipes(spec, mixes)
     n_rungs = min(rungs, bench.tree.n_rungs)
     found = bench.looks(recipes, scales.split(","), n_rungs)
-    rows, taken = foretold(found, n_rungs, spec.seed), bench.seconds(len(recipes))
-    _show(rows, taken, len(recipes))
+    rows, taken = foretold(found, n_rungs, spec.seed), bench.seconds()
+    _show(rows, taken)
     if to is not None:
         record = {
             "mixes": [list(recipe.mix.tasks) for recipe in recipes],
@@ -218,13 +251,13 @@ def main(
         to.write_text(json.dumps(record, indent=1))
 
 
-def _show(rows: Sequence[Foretold], taken: Mapping[str, float], n_mixes: int) -> None:
+def _show(rows: Sequence[Foretold], taken: Mapping[str, float]) -> None:
     table = Table("look", "foretells", "of", "tau", "95 % interval", "gap, points")
     for row in rows:
         tau = "no spread" if row.tau is None else f"{row.tau:+.2f}"
         ends = "" if row.low is None else f"{row.low:+.2f} to {row.high:+.2f}"
-        table.add_row(row.look, f"rung {row.rung}", row.of, tau, ends, f"{row.gap:+.1f}")
-    times = Table("stages", f"device seconds a mix, {n_mixes} mixes")
+        table.add_row(row.look, row.rung, row.of, tau, ends, f"{row.gap:+.1f}")
+    times = Table("stages", "seconds a mix")
     for what, time_s in taken.items():
         times.add_row(what, f"{time_s:.2f}")
     console = Console()

@@ -9,7 +9,15 @@ from fakes import spec_of, tree_of
 
 from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
-from experiments.benchmarks.merging import SINGLES, Bench, foretold, scale_of, with_merged
+from experiments.benchmarks.merging import (
+    SINGLES,
+    Bench,
+    another,
+    both_seeds,
+    foretold,
+    scale_of,
+    with_merged,
+)
 from scheduler.errors import StudyError
 from scheduler.mix import Mix
 from scheduler.study import space_of
@@ -72,7 +80,7 @@ def recipes(tree):
     return [Recipe(mix, 13, tree.spec.model.name) for mix in several]
 
 
-def of(rows, look, rung=1):
+def of(rows, look, rung="rung 1"):
     return next(row for row in rows if (row.look, row.rung, row.of) == (look, rung, "score"))
 
 
@@ -85,20 +93,43 @@ def test_a_look_that_orders_mixes_as_training_does_has_a_tau_of_one_and_the_reve
         assert of(rows, "merged, scale 1").tau == pytest.approx(sign)
         assert of(rows, "rung 0").tau == pytest.approx(1.0)
         assert of(rows, SINGLES).tau == pytest.approx(1.0)
-        assert of(rows, SINGLES, rung=0).gap == pytest.approx(0.0, abs=1e-4)  # rates are rounded
+        assert of(rows, SINGLES, "rung 0").gap == pytest.approx(0.0, abs=1e-4)  # rates are rounded
         assert of(rows, SINGLES).gap < 0
 
 
 def test_no_rung_foretells_itself_or_one_below_it(tree, recipes):
     rows = foretold(Bench(tree, World().run).looks(recipes, ["1"], 2), 2, seed=1)
-    assert {(row.look, row.rung) for row in rows if row.look.startswith("rung")} == {("rung 0", 1)}
+    trained = {(row.look, row.rung) for row in rows if row.look.startswith("rung")}
+    assert trained == {
+        ("rung 0", "rung 1"),
+        ("rung 0", both_seeds(1)),
+        (another(1), "rung 1"),
+    }
+    assert of(rows, another(1)).tau == pytest.approx(1.0)  # this world has no chance in it
 
 
 def test_mixes_that_score_alike_have_no_tau():
     cells = (CellScore("t", "sw", "accuracy", 50.0, 9),)
     same = {Mix.of((f"task{number}",)): cells for number in range(6)}
-    (row,) = [r for r in foretold({"merged, scale 1": same, "rung 0": same}, 1, 1) if r.of == "score"]
+    looks = {"merged, scale 1": same, "rung 0": same, another(0): same}
+    row = of(foretold(looks, 1, 1), "merged, scale 1", "rung 0")
     assert (row.tau, row.low, row.gap) == (None, None, 0.0)
+
+
+def test_a_look_that_is_right_on_the_mean_of_two_seeds_is_right_on_neither(tree, recipes):
+    def cells(value):
+        return (CellScore("t", "sw", "accuracy", value, 9),)
+
+    noise = [3.0, -3.0, 2.0, -2.0, 2.5, -2.5]
+    mixes = [Mix.of((f"task{number}",)) for number in range(6)]
+    looks = {
+        "merged, scale 1": {mix: cells(50.0 + n) for n, mix in enumerate(mixes)},
+        "rung 0": {mix: cells(50.0 + n + noise[n]) for n, mix in enumerate(mixes)},
+        another(0): {mix: cells(50.0 + n - noise[n]) for n, mix in enumerate(mixes)},
+    }
+    rows = foretold(looks, 1, 1)
+    assert of(rows, "merged, scale 1", both_seeds(0)).tau == pytest.approx(1.0)
+    assert of(rows, "merged, scale 1", "rung 0").tau < 1.0
 
 
 def test_a_scale_is_a_number_or_follows_the_number_of_tasks(tree, recipes):
@@ -114,10 +145,11 @@ def test_times_are_per_mix_and_leave_out_what_mixes_share_and_what_was_there(tre
     bench = Bench(tree, World().run)
     bench.looks(recipes, ["1"], 1)
     n_tasks = len(tree.spec.target.tasks)
-    per_mix = {what: time_s * 1_000 for what, time_s in bench.seconds(len(recipes)).items()}
+    per_mix = {what: time_s * 1_000 for what, time_s in bench.seconds().items()}
     assert per_mix["merged, scale 1: merge"] == 2_000 * n_tasks
     assert per_mix["rung 0: intermediate"] == 2_000
     assert "shared" not in str(per_mix)
+    assert len(bench.ms["rung 0", StageKind.INTERMEDIATE]) == len(recipes)
 
 
 def test_a_stage_that_fails_ends_the_benchmark_with_its_error(tree, recipes):
