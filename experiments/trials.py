@@ -14,7 +14,7 @@ from budgets.amount import DeviceTime
 from experiments.load import Study
 from scheduler.state import StageRecord, StudyState
 from scheduler.trial import Role, Trial
-from trainers.stage import CellScore, EvaluateStage, Half, IntermediateStage, TargetStage
+from trainers.stage import CellScore, EvaluateStage, Half, IntermediateStage, parents_of
 
 Cell = tuple[str, str]
 
@@ -142,14 +142,8 @@ def _evaluations(state: StudyState, trial: str, half: Half) -> Iterator[StageRec
 def _way(state: StudyState, record: StageRecord) -> Iterator[StageRecord]:
     """The stage and all stages it stands on, as far as this journal knows them."""
     yield record
-    config = record.config
-    above: list[str | None] = []
-    if isinstance(config, EvaluateStage | TargetStage):
-        above = [config.parent]
-    elif isinstance(config, IntermediateStage):
-        above = [config.continues, config.parent]
-    for name in above:
-        if name is not None and name in state.stages:
+    for name in parents_of(record.config):
+        if name in state.stages:
             yield from _way(state, state.stages[name])
 
 

@@ -15,7 +15,7 @@ from scheduler.score import group_means, sampling_error, score
 from scheduler.state import StudyState
 from scheduler.tree import Node, StageTree, union
 from scheduler.trial import MERGED, Recipe, Role, Trial, TrialState
-from trainers.stage import CellScore, Half, Measurement, Outcome
+from trainers.stage import CellScore, Half, Measurement, Outcome, parents_of
 
 MAX_FAILURES = 3  # attempts at one stage that may fail or be lost before its trial is given up
 MAX_TRUNCATED = 6  # attempts that may end at their deadline; each hold is twice the last
@@ -30,7 +30,8 @@ class Step:
     """What a climbing trial needs.
 
     Attributes:
-        node: the stage to run next; None when the rung is finished or the trial has ended.
+        node: the stage to run next, or one that another trial runs when there is nothing else; None
+            when the rung is finished or the trial has ended.
         facts: to book first.
     """
 
@@ -83,14 +84,25 @@ class Climb:
         return record is not None and record.in_flight
 
     def step(self, trial: Trial, goal: int, *, pauses: bool) -> Step:
-        """The next stage on ``trial``'s way, or the move that ends its rung."""
+        """The next stage on ``trial``'s way, or the move that ends its rung.
+
+        While another trial runs the first one missing, a later one that does not stand on it.
+        """
         shared: list[StageShared] = []
+        missing: dict[str, Node] = {}
         for node in self._path(trial):
-            if not self.done(node):
-                if why := self._given_up(node):
-                    return Step(None, (*shared, _without(trial, why, pauses=pauses)))
+            if self.done(node):
+                shared += self._shared(trial, node)
+            elif missing.keys() & parents_of(node.stage):
+                missing[node.name] = node
+            elif why := self._given_up(node):
+                return Step(None, (*shared, _without(trial, why, pauses=pauses)))
+            elif self.in_flight(node):
+                missing[node.name] = node
+            else:
                 return Step(node, tuple(shared))
-            shared += self._shared(trial, node)
+        if missing:
+            return Step(next(iter(missing.values())), tuple(shared))
         return Step(None, (*shared, *self._finished(trial, goal, pauses=pauses)))
 
     def _given_up(self, node: Node) -> str:

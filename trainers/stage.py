@@ -225,6 +225,21 @@ ScoringStage = EvaluateStage | MergeStage
 Stage = PretrainStage | IntermediateStage | TargetStage | ScoringStage
 
 
+def parents_of(stage: Stage) -> tuple[str, ...]:
+    """Fingerprints of the stages that ``stage`` stands on, the nearest first."""
+    above: tuple[str | None, ...] = ()
+    match stage:
+        case IntermediateStage():
+            above = (stage.continues, stage.parent)
+        case TargetStage() | EvaluateStage():
+            above = (stage.parent,)
+        case MergeStage():
+            above = (*(part.stage for part in stage.parts), stage.target, stage.base)
+        case PretrainStage():
+            pass
+    return tuple(name for name in above if name is not None)
+
+
 def stage_name(stage: Stage) -> str:
     """The stage's fingerprint: its key in the store, in the journal and in every record."""
     return fingerprint(stage)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from budgets.amount import ZERO, DeviceTime
 from budgets.ledger import Balance, Entry, apply
 from scheduler.drivers.table import drive_table
+from scheduler.engine import Start
 from scheduler.facts import TrialMoved, TrialProposed
 from scheduler.plan import plan_study
 from scheduler.policies.trust import LEAST_PAIRS, Verdict, rung_trust
@@ -163,6 +164,20 @@ def test_looks_share_their_trunks_and_each_task_is_trained_alone_once():
     assert len(parts) == 4
     assert kinds[StageKind.MERGE] == 2 * 10
     assert engine.state.saved > ZERO
+
+
+def test_a_mix_whose_task_is_being_trained_for_another_takes_up_a_task_that_nobody_trains():
+    tree = tree_with_looks(12)
+    journal = begun(tree, AMPLE)
+    engine, _ = engine_on(journal, tree, slots=8)
+    bench = Bench(tree, 3)
+    while not engine.state.control.scores if engine.state.control else True:
+        engine.tell(bench.run(engine.ask().order))
+    trunks = Counter()
+    while isinstance(step := engine.ask(), Start):
+        trunks[step.order.stage.kind] += 1
+    assert trunks == {StageKind.INTERMEDIATE: 4}
+    assert len({started.trial for started in engine.state.leases.values()}) == 4
 
 
 def test_the_sampler_never_sees_a_merged_score():
