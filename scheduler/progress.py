@@ -241,6 +241,7 @@ def live_view(state: StudyState, balance: Balance) -> RenderableType:
         *lines,
         Text(f"stages: {done} done, {len(state.leases)} running; {_trial_counts(state)}"),
         Text(best_line(state), style="bold"),
+        *(Text(line) for line in _dropped(state)),
         *([Text(f"ended: {state.ended}")] if state.ended else []),
     )
 
@@ -252,6 +253,7 @@ def plain_line(state: StudyState, balance: Balance) -> str:
         f"{money_line(balance, kind_of(state.begun))} | {done} stages done | {_trial_counts(state)} | "
         f"{best_line(state)}"
     )
+    line = " | ".join((line, *_dropped(state)))
     return f"{line} | ended: {state.ended}" if state.ended else line
 
 

@@ -18,7 +18,7 @@ from scheduler.engine import Start
 from scheduler.facts import TrialMoved, TrialProposed
 from scheduler.plan import plan_study
 from scheduler.policies.trust import LEAST_PAIRS, Verdict, rung_trust
-from scheduler.progress import plan_view, status_view
+from scheduler.progress import live_view, plain_line, plan_view, status_view
 from scheduler.study import space_of
 from scheduler.table import Table
 from scheduler.trial import MERGED, Role, TrialState
@@ -269,6 +269,8 @@ def test_plan_and_status_say_what_is_looked_at():
     assert "12 are looked at merged, " in words
     tree = tree_with_looks(60)
     _, engine, account = played(tree, AMPLE, Bench(tree, 3, foresight=0.0))
-    words = "\n".join(str(part) for part in status_view(engine.state, account.balance).renderables)
-    assert "the merged rung does not foretell rung 0 (τ" in words
-    assert "it is dropped, new mixes begin at rung 0" in words
+    for view in (status_view, live_view):
+        words = "\n".join(str(part) for part in view(engine.state, account.balance).renderables)
+        assert "the merged rung does not foretell rung 0 (τ" in words
+        assert "it is dropped, new mixes begin at rung 0" in words
+    assert "| the merged rung does not foretell" in plain_line(engine.state, account.balance)

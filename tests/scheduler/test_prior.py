@@ -16,7 +16,7 @@ from scheduler.mix import Mix
 from scheduler.prior import PriorFile, notes_of, prior_of
 from scheduler.spec import read
 from scheduler.study import open_study, sampler_of
-from scheduler.trial import Recipe, Role, TrialState
+from scheduler.trial import MERGED, Recipe, Role, TrialState
 from trainers.tasks.catalog import TASKS
 
 PUBLISHED = Path(__file__).parents[2] / "experiments" / "priors" / "phang-2020.yaml"
@@ -139,6 +139,12 @@ def test_a_past_study_says_what_its_mixes_gained(tmp_path):
             TrialMoved(name, TrialState.RUNNING, 0, None, "test"),
             TrialMoved(name, TrialState.DONE, 0, score, "test"),
         ]
+    looked_at = Recipe(Mix(("toy_reading",)), 13, "toy-tiny")
+    facts += [
+        TrialProposed("t0003", looked_at, Role.SEARCH, None, "test"),
+        TrialMoved("t0003", TrialState.RUNNING, MERGED, None, "test"),
+        TrialMoved("t0003", TrialState.PAUSED, MERGED, 99.0, "a look is no gain"),
+    ]
     with SqlJournal(
         f"sqlite:///{tmp_path / 'journal.db'}", STUDY_FACTS, name=tmp_path.name, writer=True
     ) as journal:
