@@ -42,6 +42,7 @@ def picture(profile, page, *options):
     """Pixels of the page in a window of 700 by 6,000, shape (6000, 700, 3), 0 to 1."""
     shot = profile.with_suffix(".png")
     options = (*options, f"--screenshot={shot}", "--window-size=700,6000", "--hide-scrollbars")
+    options = (*options, "--run-all-compositor-stages-before-draw")  # a busy machine draws late
     _, console = chromium(profile, page, *options)
     assert console == []
     return imread(shot)[..., :3]
