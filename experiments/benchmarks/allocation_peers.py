@@ -18,7 +18,6 @@ from scheduler.mix import Mix
 
 RAY = "Ray Tune ASHA + OptunaSearch"
 _SLEEP_S = 60.0  # what all of the largest budget takes on one device, under a peer that sleeps
-_RUNS_PER_CORE = 3  # of a peer that sleeps
 SYNE = {f"Syne Tune {peer}": peer for peer in ("ASHA", "BOHB", "MO-ASHA", "CQR")}
 
 
@@ -53,7 +52,7 @@ def ray_tune(
     heard = asha_with_optuna(
         [search_of(world, caps[-1], run=run, devices=devices) for run in range(runs)],
         s_per_ms=_SLEEP_S / caps[-1].ms,
-        at_once=min(runs, _RUNS_PER_CORE * processes),
+        at_once=min(runs, processes),
     )
     found = [[under(cap, one.reports, world.base_ms()) for one in heard] for cap in caps]
     return found, min(one.slept_share for one in heard)

@@ -1,9 +1,10 @@
 """What a user would pick instead: Ray Tune's ``ASHAScheduler`` and ``OptunaSearch``, by its ``Tuner``.
 
 Set up as Ray's documentation shows, on recorded results: a trial's step sleeps for as long as the rung
-took, scaled down, and reports the recorded score. Trials that sleep need no core, so several runs share
-one local Ray, each with a driver and workers of its own. ASHA has its default reduction factor and grace
-period; a rung has that factor more of its resource than the one below, as rungs that grow fourfold do.
+took, scaled down, and reports the recorded score. Runs share one local Ray, each with a driver and
+workers of its own; more runs than cores wait for Ray and not for sleep. ASHA has its default reduction
+factor and grace period; a rung has that factor more of its resource than the one below, as rungs that
+grow fourfold do.
 
 Tune has no cap on device time. The stopper here ends the run once the recorded time of what was reported
 reaches the cap; what still runs then is not counted, in the peer's favour.
