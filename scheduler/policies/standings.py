@@ -94,7 +94,7 @@ class Standings:
         """Trials with a score at ``rung``, best first."""
         if rung not in self._ranked:
             places = self._places.get(rung, [])
-            ranks = front_ranks([(-lost, cost) for lost, cost, _ in places])
+            ranks = _ranks_of_sorted([(lost, cost) for lost, cost, _ in places])
             order = sorted(range(len(places)), key=ranks.__getitem__)  # stable: score, then name
             self._ranked[rung] = tuple(places[i][2] for i in order)
         return self._ranked[rung]
@@ -128,15 +128,23 @@ def front_ranks(points: Sequence[tuple[float, int]]) -> list[int]:
     Args:
         points: in any order; Deb et al. 2002, doi:10.1109/4235.996017, define the ranks.
     """
-    order = sorted(range(len(points)), key=lambda i: (-points[i][0], points[i][1]))
-    cheapest: list[int] = []
+    lost = [(-score, cost) for score, cost in points]
+    order = sorted(range(len(lost)), key=lost.__getitem__)
     ranks = [0] * len(points)
-    for before, i in zip((None, *order), order, strict=False):
-        if before is not None and points[before] == points[i]:
-            ranks[i] = ranks[before]
-            continue
-        cost = points[i][1]
-        rank = bisect_right(cheapest, cost)
-        cheapest[rank : rank + 1] = [cost]
+    for i, rank in zip(order, _ranks_of_sorted([lost[i] for i in order]), strict=True):
         ranks[i] = rank
+    return ranks
+
+
+def _ranks_of_sorted(points: Sequence[tuple[float, int]]) -> list[int]:
+    """The same of ascending (score, negated; cost) points."""
+    cheapest: list[int] = []
+    ranks: list[int] = []
+    before, rank = None, 0
+    for point in points:
+        if point != before:
+            rank = bisect_right(cheapest, point[1])
+            cheapest[rank : rank + 1] = [point[1]]
+        ranks.append(rank)
+        before = point
     return ranks
