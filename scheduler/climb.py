@@ -83,6 +83,17 @@ class Climb:
         record = self._state.stages.get(node.name)
         return record is not None and record.in_flight
 
+    def startable(self, trial: Trial) -> list[Node]:
+        """The stages on ``trial``'s way that can be granted now, in the order of the way."""
+        missing = {node.name: node for node in self._path(trial) if not self.done(node)}
+        return [
+            node
+            for node in missing.values()
+            if not missing.keys() & parents_of(node.stage)
+            and not self.in_flight(node)
+            and not self._given_up(node)
+        ]
+
     def step(self, trial: Trial, goal: int, *, pauses: bool) -> Step:
         """The next stage on ``trial``'s way, or the move that ends its rung.
 

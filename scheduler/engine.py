@@ -27,7 +27,7 @@ from budgets.errors import InsufficientBudgetError
 from budgets.forecast import Forecast
 from budgets.ledger import Charged, Released, Reserved
 from scheduler.agenda import Agenda, SearchAgenda
-from scheduler.climb import Climb
+from scheduler.climb import Climb, Terms
 from scheduler.facts import StageEnded, StageStarted, StudyEnded, TrialMoved
 from scheduler.grid import GridAgenda
 from scheduler.money import Purse
@@ -178,16 +178,20 @@ class Engine:
     # -- starting things -----------------------------------------------------------------------
 
     def _next_stage(self, trial: Trial, *, fresh: bool) -> Start | None:
-        """Reserve the next stage of a climbing trial; None when it has to wait or cannot go on."""
-        node = self._settle(trial)
-        if node is None or self._busy(trial) or self._climb.in_flight(node):
+        """Reserve a stage of a climbing trial; None when it has to wait or cannot go on."""
+        if self._settle(trial) is None:
             return None
-        terms = self._climb.terms(node, fresh=fresh)
-        if not self._claims.claim(
-            node.name, terms.limit.ms / 1000 / self._spec.budget.devices.per_trial
-        ):
+        trial = self.state.trials[trial.name]
+        for node in self._climb.startable(trial):
+            terms = self._climb.terms(node, fresh=fresh)
+            wall_s = terms.limit.ms / 1000 / self._spec.budget.devices.per_trial
+            if self._claims.claim(node.name, wall_s):
+                return self._granted(trial, node, terms)
             self._elsewhere = True
-            return None
+        return None
+
+    def _granted(self, trial: Trial, node: Node, terms: Terms) -> Start | None:
+        """Reserve a claimed stage; None where it is not affordable."""
         hold = f"{trial.name}/{node.name}/{terms.attempt}"
         started = StageStarted(
             trial.name, hold, node.name, node.stage, terms.attempt, terms.expected.ms, self._moment()

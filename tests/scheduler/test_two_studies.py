@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
 from scheduler.moves import Start, Stop, Wait
-from trainers.stage import Outcome, stage_name
+from trainers.stage import Half, Outcome, StageKind, stage_name
 from trainers.stage_claims import StoreClaims
 
 AMPLE = DeviceTime.from_hours(2)
@@ -147,3 +147,22 @@ def test_a_study_waits_for_the_stage_of_another_and_then_has_it_for_next_to_noth
     assert found[0].bill == FOUND
     together = sum(engine.state.stages[base].charged.ms for engine in (first, second))
     assert together - FOUND.total.ms == first.state.stages[base].charged.ms
+
+
+def test_a_trial_whose_next_stage_runs_elsewhere_takes_another_on_its_way(tmp_path):
+    tree, clock = small_tree("halving", 3), HandClock()
+    bench = Bench(tree)
+    engine, _ = engine_on(
+        begun(tree, AMPLE), tree, claims=StoreClaims(str(tmp_path), "ours", clock.now_s)
+    )
+    engine.tell(bench.run(engine.ask().order))  # the encoder
+    way = tree.nodes(engine.state.control.recipe, 0, Half.SEARCH)
+    target = next(node for node in way if node.stage.kind is StageKind.TARGET)
+    theirs = StoreClaims(str(tmp_path), "theirs", clock.now_s)
+    assert theirs.claim(target.name, 100)
+    order = engine.ask().order
+    assert (order.stage.kind, order.stage.task) == (StageKind.EVALUATE, "toy_tatoeba")
+    engine.tell(bench.run(order))
+    assert engine.ask() == Wait(elsewhere=True)
+    theirs.release(target.name, done=False)
+    assert stage_name(engine.ask().order.stage) == target.name
