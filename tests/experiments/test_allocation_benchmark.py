@@ -31,7 +31,7 @@ from experiments.benchmarks.allocation_runs import (
     measured,
     methods,
 )
-from experiments.benchmarks.allocation_world import World
+from experiments.benchmarks.allocation_world import World, opened
 from scheduler.drivers.table import drive_table
 from scheduler.mix import Mix
 from scheduler.spec import load
@@ -97,6 +97,15 @@ def test_the_same_seed_gives_the_same_curve(world, share, run, devices):
     one, other = (replayed(world, RANDOM, cap=cap, run=run, devices=devices) for _ in range(2))
     assert one.looks == other.looks
     assert one.recommended(world) == other.recommended(world)
+
+
+def test_a_table_that_was_saved_is_the_same_world_and_can_be_searched(world, tmp_path):
+    world.table.save(tmp_path / "made.parquet")
+    again = opened(tmp_path / "made.parquet")
+    assert (again.name, again.best, again.whole_ms()) == ("made", world.best, world.whole_ms())
+    cap = DeviceTime(world.whole_ms() // 2)
+    searches = [replayed(one, RANDOM, cap=cap, run=0, devices=2) for one in (world, again)]
+    assert searches[0].looks == searches[1].looks != ()
 
 
 def test_another_run_takes_the_next_recorded_seed_and_other_draws(world):
