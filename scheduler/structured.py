@@ -3,7 +3,8 @@
 Every finished rung teaches the surrogate (``scheduler/surrogate.py``); of the candidates
 (``scheduler/candidates.py``) the one with the largest worth (``scheduler/acquisition.py``) is proposed.
 Mixes that are tried but not scored yet are believed to score what is expected, so that concurrent
-workers get different ones. The first few proposals are random, unless a prior stands in for them.
+workers get different ones. The first few are chosen to tell most (``scheduler/design.py``), unless a
+prior stands in for them.
 
 A proposal depends on the seed, on what was observed and told, on ``n_seen`` and ``tried``, and is the
 same after a restart.
@@ -22,6 +23,7 @@ import sklearn
 
 from scheduler.acquisition import cooling, corners, expected_improvement, hypervolume_improvement
 from scheduler.candidates import candidates
+from scheduler.design import most_telling
 from scheduler.features import Floats
 from scheduler.gain import SCORE, Gain
 from scheduler.mix import Mix
@@ -103,13 +105,15 @@ class StructuredSampler:
         self.description = (
             f"structured: BayesianRidge of scikit-learn {sklearn.__version__} on tasks, pairs and log "
             f"tokens, acquisition {acquisition}, {len(gains)} gains known beforehand; first "
-            f"{self._n_startup} rungs: {RandomSampler.description}"
+            f"{self._n_startup} rungs: I-optimal mixes"
         )
 
     def propose(self, n_seen: int, tried: Collection[Mix]) -> Mix | None:
         """A mix that is not among ``tried``, None when none is left."""
         if self._n_rungs < self._n_startup:
-            return self._random.propose(n_seen, tried)
+            draws = random.Random(f"{self._seed}/{n_seen}")
+            first = most_telling(self._space, self.surrogate.features, tried, draws)
+            return first or self._random.propose(n_seen, tried)
         mixes, worth, upper = self._judged(n_seen, tried)
         for i in np.lexsort((-upper, -worth)).tolist():  # of equal worth, what may score highest
             mix: Mix = mixes[i]

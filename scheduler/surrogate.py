@@ -27,8 +27,8 @@ from scheduler.observation import Observation
 from scheduler.space import Space
 
 _SHAPE = 1.0  # of both Gamma priors
-_NOISE = 0.1  # variance of the noise expected beside a spread of 1
-_SIGNAL = 0.3  # variance of a main effect expected beside a spread of 1
+NOISE = 0.1  # variance of the noise expected beside a spread of 1
+SIGNAL = 0.3  # variance of a main effect expected beside a spread of 1
 _LAG = 100
 _PRECISIONS = (0.1, 10.0)  # no observation counts for more or less beside another
 
@@ -156,9 +156,9 @@ class Surrogate:
         rows = np.array([*(self._rows[i] for i in places), *known])
         ridge = BayesianRidge(
             alpha_1=_SHAPE,
-            alpha_2=_SHAPE * _NOISE,
+            alpha_2=_SHAPE * NOISE,
             lambda_1=_SHAPE,
-            lambda_2=_SHAPE * _SIGNAL,
+            lambda_2=_SHAPE * SIGNAL,
             fit_intercept=False,
         ).fit(rows, y / unit, sample_weight=_precisions(seen, gains, unit))
         covariance = ridge.sigma_ * (1 + 2 / len(y))
@@ -176,7 +176,7 @@ def _origin(seen: Sequence[Observation], values: Floats) -> float:
 def _precisions(seen: Sequence[Observation], gains: Sequence[Gain], unit: float) -> Floats:
     """g: the usual sampling variance over one's own, for a gain the expected noise over its own."""
     variances = [one.error**2 for one in seen if one.error > 0]
-    usual = float(np.median(variances)) if variances else _NOISE * unit**2
+    usual = float(np.median(variances)) if variances else NOISE * unit**2
     own = [usual / one.error**2 if one.error > 0 else 1.0 for one in seen]
     clipped = np.clip(own, *_PRECISIONS)
     return np.concatenate([clipped, [usual / gain.sd**2 for gain in gains]])

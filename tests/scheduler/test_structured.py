@@ -15,6 +15,7 @@ from budgets.amount import DeviceTime
 from scheduler.candidates import candidates, neighbours
 from scheduler.drivers.table import drive_table
 from scheduler.engine import Engine
+from scheduler.features import Features
 from scheduler.mix import Mix
 from scheduler.mix_cost import MixCost
 from scheduler.observation import Observation
@@ -105,9 +106,51 @@ def test_proposals_in_between_change_no_later_one(seed, n):
     assert asked.propose(n, tried) == told.propose(n, tried)
 
 
-def test_the_first_looks_are_random():
-    sampler, tried = taught(SPACE, 5)
-    assert sampler.propose(5, tried) == RandomSampler(SPACE, 1).propose(5, tried)
+def first_mixes(sampler, n=6):
+    mixes = []
+    for i in range(n):
+        mixes.append(sampler.propose(i, mixes))
+    return mixes
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_first_looks_have_every_task_in_some_and_not_in_all(seed):
+    mixes = first_mixes(StructuredSampler(SPACE, RUNGS, seed))
+    assert len(set(mixes)) == 6
+    assert all(mix in SPACE for mix in mixes)
+    for task in SPACE.tasks:
+        assert 1 <= sum(task in mix.tasks for mix in mixes) <= 5
+
+
+def test_after_the_first_looks_mixes_are_known_better_than_after_random_ones():
+    features = Features(SPACE, RUNGS)
+    draws = random.Random(0)
+    others = features.at_top([SPACE.draw(draws) for _ in range(300)])
+
+    def variance(mixes):
+        known = features.at_top(mixes)
+        covariance = np.linalg.inv(np.eye(features.n) / 0.3 + known.T @ known / 0.1)
+        return float(np.einsum("ij,jk,ik->i", others, covariance, others).mean())
+
+    designed = [variance(first_mixes(StructuredSampler(SPACE, RUNGS, seed))) for seed in range(6)]
+    drawn = [variance(first_mixes(RandomSampler(SPACE, seed))) for seed in range(6)]
+    assert np.mean(designed) < 0.9 * np.mean(drawn)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 1_000))
+def test_two_workers_that_ask_at_once_get_different_mixes(seed):
+    sampler, tried = taught(SPACE, 10, seed)
+    first = sampler.propose(10, tried)
+    second = sampler.propose(11, tried | {first})
+    assert first is not None
+    assert second is not None
+    assert second != first
+    mixes, alone, _ = sampler._judged(11, tried)
+    _, beside, _ = sampler._judged(11, tried | {first})
+    near = [i for i, mix in enumerate(mixes) if len(set(mix.tasks) ^ set(first.tasks)) <= 1]
+    assert all(beside <= alone + 1e-9)
+    assert beside[near].sum() < alone[near].sum()
 
 
 def test_the_price_divides_what_is_gained_and_cools():
