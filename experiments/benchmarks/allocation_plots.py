@@ -76,7 +76,7 @@ def _regret(
     for axes in panels[len(others) - _COLUMNS : len(others)]:
         axes.xaxis.set_tick_params(labelbottom=True)
     first = panels[0]
-    first.annotate("ours", (0.03, 0.06), xycoords="axes fraction", color=_OURS, fontweight="bold")
+    first.annotate("ours", (0.03, 0.88), xycoords="axes fraction", color=_OURS, fontweight="bold")
     first.set_xscale("log")
     first.set_ylim(bottom=0)
     ends = [one[0].cap_ms / _HOUR_MS for one in ours]
