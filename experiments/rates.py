@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from experiments.load import Study
 from scheduler.state import StageRecord
-from trainers.stage import IntermediateStage, Outcome
+from trainers.order import Outcome
+from trainers.stage import IntermediateStage
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from experiments.trials import Standing, TrialRow, trial_rows
 from experiments.wording import language_name
 from scheduler.asked import low_resource_of
 from scheduler.trial import MERGED
-from trainers.stage import Outcome
+from trainers.order import Outcome
 from trainers.tasks.spec import RETRIEVAL_METRICS
 
 

@@ -14,7 +14,8 @@ from budgets.amount import DeviceTime
 from experiments.load import Study
 from scheduler.state import StageRecord, StudyState
 from scheduler.trial import Role, Trial
-from trainers.stage import CellScore, EvaluateStage, Half, IntermediateStage, parents_of
+from trainers.order import CellScore
+from trainers.stage import EvaluateStage, Half, IntermediateStage, parents_of
 
 Cell = tuple[str, str]
 

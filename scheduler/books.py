@@ -15,7 +15,7 @@ from budgets.journal import Line
 from budgets.ledger import Balance, Charged, Closed, Entry, Opened, Released, Reserved, apply
 from scheduler.facts import StageEnded, StageStarted
 from scheduler.progress import hours, stage_words, unit
-from trainers.stage import Measurement, Outcome
+from trainers.order import Measurement, Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from scheduler.score import group_means, sampling_error, score
 from scheduler.state import StudyState
 from scheduler.tree import Node, StageTree, union
 from scheduler.trial import MERGED, Recipe, Role, Trial, TrialState
-from trainers.stage import CellScore, Half, Measurement, Outcome, parents_of
+from trainers.order import CellScore, Measurement, Outcome
+from trainers.stage import Half, parents_of
 
 MAX_FAILURES = 3  # attempts at one stage that may fail or be lost before its trial is given up
 MAX_TRUNCATED = 6  # attempts that may end at their deadline; each hold is twice the last

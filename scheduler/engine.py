@@ -38,7 +38,7 @@ from scheduler.stage_claims import StageClaims, Unshared
 from scheduler.state import StudyState
 from scheduler.tree import Node, StageTree
 from scheduler.trial import MERGED, Role, Trial, TrialState
-from trainers.stage import Measurement, Order, Outcome
+from trainers.order import Measurement, Order, Outcome
 
 _OUTLIVES_S = 10.0  # Ray ends the workers of a dead driver within seconds; their own watchdogs wait
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from scheduler.gain import Gain
 from scheduler.trial import Recipe, Role, TrialState
-from trainers.stage import Measurement, Stage
+from trainers.order import Measurement
+from trainers.stage import Stage
 
 
 @dataclass(frozen=True, slots=True)

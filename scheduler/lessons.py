@@ -21,8 +21,9 @@ from scheduler.places import POSTGRESQL, run_folder
 from scheduler.spec import StudySpec
 from scheduler.tree import StageTree
 from trainers.errors import TrainerError
+from trainers.order import Measurement, Outcome
 from trainers.provenance import cpu_name, gpu_models
-from trainers.stage import Measurement, Outcome, Stage
+from trainers.stage import Stage
 
 _WORK = (Purpose.TRAIN, Purpose.EVALUATE)
 _ENOUGH = 1_000  # bills; older runs are not opened

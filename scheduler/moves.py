@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trainers.stage import Order
+from trainers.order import Order
 
 
 @dataclass(frozen=True, slots=True)

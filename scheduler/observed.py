@@ -13,7 +13,8 @@ from scheduler.score import group_means, sampling_error
 from scheduler.spec import StudySpec
 from scheduler.state import StageRecord, StudyState
 from scheduler.trial import Trial
-from trainers.stage import CellScore, EvaluateStage, Half, IntermediateStage, TargetStage
+from trainers.order import CellScore
+from trainers.stage import EvaluateStage, Half, IntermediateStage, TargetStage
 
 _OTHER_GROUP = "other"  # of a task that is no longer known here
 

@@ -21,7 +21,8 @@ from scheduler.spec import StudySpec
 from scheduler.state import StudyState
 from scheduler.study import Study, least_cap, simulated, space_of, tree_of
 from scheduler.trial import MERGED, Role
-from trainers.stage import CellScore, Measurement, Order, Outcome, ScoringStage, stage_name
+from trainers.order import CellScore, Measurement, Order, Outcome
+from trainers.stage import ScoringStage, stage_name
 from trainers.tasks.hub import on_no_hub
 
 _NO_LESSONS = Lessons()

@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-from trainers.stage import CellScore
+from trainers.order import CellScore
 from trainers.tasks.spec import RETRIEVAL_METRICS
 
 

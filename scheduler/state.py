@@ -25,7 +25,8 @@ from scheduler.facts import (
     TrialProposed,
 )
 from scheduler.trial import Role, Trial, TrialState
-from trainers.stage import CellScore, Measurement, Outcome, Stage
+from trainers.order import CellScore, Measurement, Outcome
+from trainers.stage import Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,14 +23,12 @@ from scheduler.mix import Mix
 from scheduler.state import StudyState
 from scheduler.tree import StageTree
 from scheduler.trial import MERGED, Recipe
+from trainers.order import CellScore, Measurement, Outcome
 from trainers.stage import (
-    CellScore,
     EvaluateStage,
     Half,
     IntermediateStage,
-    Measurement,
     MergeStage,
-    Outcome,
     PretrainStage,
     StageKind,
     TargetStage,

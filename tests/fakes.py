@@ -29,16 +29,8 @@ from scheduler.stage_claims import StageClaims
 from scheduler.study import space_of
 from scheduler.tree import StageTree
 from trainers.models import entry
-from trainers.stage import (
-    CellScore,
-    Measurement,
-    MergeStage,
-    Order,
-    Outcome,
-    ScoringStage,
-    Stage,
-    stage_name,
-)
+from trainers.order import CellScore, Measurement, Order, Outcome
+from trainers.stage import MergeStage, ScoringStage, Stage, stage_name
 from trainers.tasks.source import DataIdentity
 from trainers.tasks.spec import Split
 

@@ -17,7 +17,7 @@ import torch
 from trainers.devices import uses_bf16
 from trainers.families import family
 from trainers.metrics import STATISTICS, value
-from trainers.stage import CellScore
+from trainers.order import CellScore
 
 if TYPE_CHECKING:
     from pathlib import Path

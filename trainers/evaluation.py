@@ -27,7 +27,8 @@ from trainers.errors import InfeasibleError
 from trainers.evaluate import DeadlinePassed, evaluate
 from trainers.loop import SaveRhythm
 from trainers.memory import free_cached, ran_out
-from trainers.stage import CellScore, MergeStage, Outcome, ScoringStage, stage_name
+from trainers.order import CellScore, Outcome
+from trainers.stage import MergeStage, ScoringStage, stage_name
 from trainers.training import FACTS, Lease
 
 if TYPE_CHECKING:

@@ -26,9 +26,10 @@ from trainers.errors import InfeasibleError
 from trainers.families.base import Batch, Family
 from trainers.memory import free_cached, halves, ran_out
 from trainers.mixing import task_at
+from trainers.order import Outcome
 from trainers.schedule import Schedule
 from trainers.seeding import seed_everything
-from trainers.stage import Optimisation, Outcome
+from trainers.stage import Optimisation
 from trainers.state import Learner, Progress
 
 _CHECK_STEPS = 16

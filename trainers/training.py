@@ -27,10 +27,10 @@ from trainers.errors import InfeasibleError, ModelError
 from trainers.families import family
 from trainers.loop import Course, Leg, Losses, SaveRhythm, Training, train
 from trainers.meter import Meter
+from trainers.order import Outcome
 from trainers.schedule import branch, rise_and_fall, trunk
 from trainers.stage import (
     IntermediateStage,
-    Outcome,
     PretrainStage,
     StageKind,
     TargetStage,

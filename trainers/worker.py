@@ -28,15 +28,9 @@ from trainers.disk import free_space, is_full
 from trainers.errors import TrainerError
 from trainers.memory import free_cached, ran_out
 from trainers.meter import Meter
+from trainers.order import CellScore, Measurement, Order, Outcome
 from trainers.provenance import cpu_name
-from trainers.stage import (
-    CellScore,
-    Measurement,
-    Order,
-    Outcome,
-    ScoringStage,
-    stage_name,
-)
+from trainers.stage import ScoringStage, stage_name
 from trainers.tasks.spec import TaskSpec
 from trainers.watchdog import Watchdog
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
 from scheduler.drivers.table import RecordedTable
-from trainers.stage import EvaluateStage, Measurement, MergeStage, Order, Outcome, Stage
+from trainers.order import Measurement, Order, Outcome
+from trainers.stage import EvaluateStage, MergeStage, Stage
 
 
 class Leases:

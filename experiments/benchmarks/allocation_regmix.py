@@ -34,7 +34,8 @@ from scheduler.spec import StudySpec
 from scheduler.table import Place, Table, places
 from scheduler.tree import Node
 from scheduler.trial import Recipe
-from trainers.stage import CellScore, EvaluateStage, Half, Measurement, Outcome
+from trainers.order import CellScore, Measurement, Outcome
+from trainers.stage import EvaluateStage, Half
 from trainers.tasks.source import DataIdentity
 from trainers.tasks.spec import Split
 

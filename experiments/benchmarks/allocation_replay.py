@@ -32,7 +32,7 @@ from scheduler.spec_parts import ObjectivesSpec
 from scheduler.state import StudyState
 from scheduler.structured import StructuredSampler
 from scheduler.trial import MERGED, Role
-from trainers.stage import Measurement
+from trainers.order import Measurement
 
 PolicyName = Literal["halving", "uniform"]
 Proposer = Literal["structured", "tpe", "nsga2", "gp", "random"]

@@ -28,7 +28,8 @@ from scheduler.study import space_of, tree_of
 from scheduler.table import Place, Table
 from scheduler.tree import StageTree
 from scheduler.trial import MERGED
-from trainers.stage import CellScore, Half, Measurement, StageKind
+from trainers.order import CellScore, Measurement
+from trainers.stage import Half, StageKind
 
 Choice = tuple[Mix, int]  # a mix and the rung it was judged at
 

@@ -44,7 +44,8 @@ from scheduler.spec_parts import MergedSpec
 from scheduler.study import space_of, tree_of
 from scheduler.tree import Node, StageTree
 from scheduler.trial import MERGED, Recipe
-from trainers.stage import CellScore, Half, Measurement, MergeStage, Order, Outcome, StageKind
+from trainers.order import CellScore, Measurement, Order, Outcome
+from trainers.stage import Half, MergeStage, StageKind
 from trainers.worker import Worker
 
 Cells = tuple[CellScore, ...]

@@ -25,16 +25,8 @@ from scheduler.study import engine_of, sampler_of
 from scheduler.tree import StageTree
 from scheduler.trial import Recipe, TrialState
 from trainers.models import entry
-from trainers.stage import (
-    CellScore,
-    EvaluateStage,
-    Half,
-    IntermediateStage,
-    Measurement,
-    Order,
-    Outcome,
-    Stage,
-)
+from trainers.order import CellScore, Measurement, Order, Outcome
+from trainers.stage import EvaluateStage, Half, IntermediateStage, Stage
 from trainers.tasks.source import DataIdentity
 
 if TYPE_CHECKING:

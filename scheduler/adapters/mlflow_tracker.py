@@ -36,7 +36,8 @@ from scheduler.places import unchanging
 from scheduler.progress import kind_of
 from scheduler.state import StudyState
 from scheduler.trial import MERGED, Trial, TrialState, rung_word
-from trainers.stage import EvaluateStage, MergeStage, Outcome, Stage, TargetStage
+from trainers.order import Outcome
+from trainers.stage import EvaluateStage, MergeStage, Stage, TargetStage
 
 _SHOWN = "interlude.facts"
 _FACTS_A_FLUSH = 500

@@ -21,7 +21,7 @@ from scheduler.drivers.lease import billed, lost
 from scheduler.engine import Engine
 from scheduler.interrupt import REASON, Interrupt
 from scheduler.moves import Start, Stop
-from trainers.stage import Measurement, Order, Outcome
+from trainers.order import Measurement, Order, Outcome
 
 # Of the grace, for the driver to see before the hold ends that the worker has; a watchdog bites sooner.
 _NOTICE_SHARE = 0.05

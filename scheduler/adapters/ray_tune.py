@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from scheduler.engine import Engine
     from scheduler.interrupt import Interrupt
     from scheduler.spec import StudySpec
-    from trainers.stage import Order
+    from trainers.order import Order
     from trainers.worker import WorkerSettings
 
 _NAMESPACE = "interlude"

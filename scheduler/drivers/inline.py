@@ -14,7 +14,7 @@ from scheduler.drivers.lease import Runner, billed, granted, lost
 from scheduler.engine import Engine
 from scheduler.interrupt import REASON, Interrupt
 from scheduler.moves import Start, Stop, Wait
-from trainers.stage import Outcome
+from trainers.order import Outcome
 
 _LOOK_S = 0.2  # between two looks whether another study has finished a stage
 

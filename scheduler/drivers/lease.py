@@ -13,7 +13,8 @@ from typing import Protocol
 
 from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
-from trainers.stage import Measurement, Order, Outcome, stage_name
+from trainers.order import Measurement, Order, Outcome
+from trainers.stage import stage_name
 
 
 class Runner(Protocol):

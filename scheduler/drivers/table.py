@@ -10,7 +10,8 @@ from typing import Protocol
 from budgets.bill import Bill
 from scheduler.moves import Start, Stop, Wait
 from scheduler.state import StudyState
-from trainers.stage import Measurement, Order, Outcome, stage_name
+from trainers.order import Measurement, Order, Outcome
+from trainers.stage import stage_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from budgets.journal import SqlJournal
 from budgets.ledger import Charged, Entry, Released, Reserved, replay
 from scheduler.facts import STUDY_FACTS, StageEnded
 from scheduler.state import StudyState
-from trainers.stage import Outcome
+from trainers.order import Outcome
 
 pytestmark = [
     pytest.mark.ray,

@@ -8,7 +8,7 @@ import pytest
 from small_study import command, environment, write_spec
 
 from experiments.load import open_study
-from trainers.stage import Outcome
+from trainers.order import Outcome
 
 
 @pytest.fixture(scope="module")

@@ -35,15 +35,13 @@ from scheduler.score import score
 from scheduler.spec import StudySpec
 from scheduler.trial import Recipe, Role, TrialState
 from trainers.metrics import STATISTICS, value
+from trainers.order import CellScore, Measurement, Outcome
 from trainers.stage import (
-    CellScore,
     EvaluateStage,
     Half,
     IntermediateStage,
-    Measurement,
     ModelRef,
     Optimisation,
-    Outcome,
     TargetStage,
     TaskShare,
     stage_name,

@@ -38,7 +38,8 @@ from scheduler.spec import load
 from scheduler.study import space_of
 from scheduler.table import Table
 from scheduler.trial import MERGED, Recipe
-from trainers.stage import Half, Order, StageKind
+from trainers.order import Order
+from trainers.stage import Half, StageKind
 from trainers.tasks.spec import RETRIEVAL_METRICS
 
 HOUR_MS = 3_600_000

@@ -23,7 +23,8 @@ from scheduler.facts import (
 from scheduler.mix import Mix
 from scheduler.spec import load
 from scheduler.trial import Recipe, Role, TrialState
-from trainers.stage import IntermediateStage, Measurement, ModelRef, Optimisation, Outcome
+from trainers.order import Measurement, Outcome
+from trainers.stage import IntermediateStage, ModelRef, Optimisation
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = str(ROOT / "experiments/quickstart.yaml")

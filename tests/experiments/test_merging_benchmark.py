@@ -22,13 +22,11 @@ from scheduler.errors import StudyError
 from scheduler.mix import Mix
 from scheduler.study import space_of
 from scheduler.trial import Recipe
+from trainers.order import CellScore, Measurement, Outcome
 from trainers.stage import (
-    CellScore,
     EvaluateStage,
     IntermediateStage,
-    Measurement,
     MergeStage,
-    Outcome,
     ScoringStage,
     StageKind,
     TargetStage,

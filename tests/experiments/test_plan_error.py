@@ -15,7 +15,7 @@ from budgets.journal import SqlJournal
 from experiments.benchmarks.plan_error import main, plan_errors
 from scheduler.drivers.table import drive_table
 from scheduler.facts import STUDY_FACTS, StudyBegun
-from trainers.stage import Order
+from trainers.order import Order
 
 
 @cache

@@ -18,7 +18,7 @@ from budgets.ledger import Balance, Charged, Entry, Reserved, apply
 from budgets.lines import LEDGER
 from scheduler.facts import STUDY_FACTS, StageEnded, StudyEnded
 from scheduler.state import StudyState
-from trainers.stage import Outcome
+from trainers.order import Outcome
 
 CODEC = FactCodec((*LEDGER, *STUDY_FACTS))
 

@@ -48,7 +48,7 @@ from scheduler.space import RandomSampler
 from scheduler.study import engine_of, space_of
 from scheduler.tree import StageTree
 from trainers.models import entry
-from trainers.stage import Measurement, Order
+from trainers.order import Measurement, Order
 from trainers.worker import WorkerSettings
 
 ENDED, REFUSED, OVERTAKEN, STOPPED = 0, 3, 4, 5

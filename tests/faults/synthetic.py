@@ -23,7 +23,8 @@ from typing import Any
 from budgets.bill import Purpose
 from trainers.checkpoints import PARTIAL, StageStore
 from trainers.errors import StoreError
-from trainers.stage import CellScore, EvaluateStage, Order, Outcome, Stage, stage_name
+from trainers.order import CellScore, Order, Outcome
+from trainers.stage import EvaluateStage, Stage, stage_name
 from trainers.worker import Worker, WorkerSettings, _Found, _recorded
 
 _FOREVER_S = 3600

@@ -18,7 +18,8 @@ from scheduler.adapters.ray_hooks import EngineScheduler, EngineSearcher, StopWh
 from scheduler.facts import StageEnded
 from scheduler.interrupt import Interrupt
 from scheduler.trial import TrialState
-from trainers.stage import Measurement, Outcome, stage_name
+from trainers.order import Measurement, Outcome
+from trainers.stage import stage_name
 
 AMPLE = DeviceTime.from_hours(2)
 

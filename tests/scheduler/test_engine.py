@@ -26,7 +26,8 @@ from scheduler.moves import Start, Stop, Wait
 from scheduler.state import StudyState
 from scheduler.study import least_cap
 from scheduler.trial import Role, TrialState
-from trainers.stage import Half, Measurement, Order, Outcome, stage_name
+from trainers.order import Measurement, Order, Outcome
+from trainers.stage import Half, stage_name
 
 AMPLE = DeviceTime.from_hours(2)
 

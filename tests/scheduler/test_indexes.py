@@ -16,7 +16,8 @@ from scheduler.drivers.table import drive_table
 from scheduler.policies import Standing, Standings
 from scheduler.state import StudyState
 from scheduler.trial import Role, TrialState
-from trainers.stage import Half, Outcome
+from trainers.order import Outcome
+from trainers.stage import Half
 
 worlds = st.fixed_dictionaries(
     {

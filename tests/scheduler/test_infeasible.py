@@ -6,7 +6,8 @@ from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
 from scheduler.drivers.table import drive_table
 from scheduler.trial import TrialState
-from trainers.stage import Measurement, Outcome, stage_name
+from trainers.order import Measurement, Outcome
+from trainers.stage import stage_name
 
 AMPLE = DeviceTime.from_hours(2)
 

@@ -11,7 +11,8 @@ from scheduler.drivers.inline import drive_inline
 from scheduler.facts import StageEnded
 from scheduler.interrupt import REASON, Interrupt
 from scheduler.moves import Start
-from trainers.stage import Measurement, Outcome, stage_name
+from trainers.order import Measurement, Outcome
+from trainers.stage import stage_name
 
 AMPLE = DeviceTime.from_hours(2)
 

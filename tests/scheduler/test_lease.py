@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from budgets.amount import ZERO, DeviceTime
 from budgets.bill import Bill, Purpose
 from scheduler.drivers.lease import billed, granted, lost
-from trainers.stage import Measurement, Order, Outcome
+from trainers.order import Measurement, Order, Outcome
 
 BILL = Bill({Purpose.LOAD: DeviceTime(100), Purpose.TRAIN: DeviceTime(900)})
 ORDER = Order("h", None, 1, DeviceTime(10_000), DeviceTime(2_000))

@@ -20,7 +20,8 @@ from scheduler.lessons import lesson_of, lessons_for
 from scheduler.mix import Mix
 from scheduler.plan import plan_study
 from scheduler.trial import Recipe
-from trainers.stage import Half, Measurement, Order, Outcome, TargetStage, stage_name
+from trainers.order import Measurement, Order, Outcome
+from trainers.stage import Half, TargetStage, stage_name
 
 HERE = "Processor of this machine"
 

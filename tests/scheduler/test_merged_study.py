@@ -22,7 +22,8 @@ from scheduler.progress import live_view, plain_line, plan_view, status_view
 from scheduler.study import space_of
 from scheduler.table import Table
 from scheduler.trial import MERGED, Role, TrialState
-from trainers.stage import MergeStage, Outcome, StageKind
+from trainers.order import Outcome
+from trainers.stage import MergeStage, StageKind
 
 AMPLE = DeviceTime.from_hours(50)
 

@@ -22,17 +22,8 @@ from scheduler.facts import (
 )
 from scheduler.mix import Mix
 from scheduler.trial import Recipe, Role, TrialState
-from trainers.stage import (
-    CellScore,
-    EvaluateStage,
-    Half,
-    IntermediateStage,
-    Measurement,
-    ModelRef,
-    Optimisation,
-    Outcome,
-    TaskShare,
-)
+from trainers.order import CellScore, Measurement, Outcome
+from trainers.stage import EvaluateStage, Half, IntermediateStage, ModelRef, Optimisation, TaskShare
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")
 

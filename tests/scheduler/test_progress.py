@@ -23,7 +23,8 @@ from scheduler.progress import (
 )
 from scheduler.state import StudyState
 from scheduler.trial import Recipe, Role, TrialState
-from trainers.stage import IntermediateStage, Measurement, ModelRef, Optimisation, Outcome
+from trainers.order import Measurement, Outcome
+from trainers.stage import IntermediateStage, ModelRef, Optimisation
 
 HOUR = DeviceTime(3_600_000)
 STAGE = IntermediateStage(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scheduler.score import group_means, score, task_scores
 from trainers.metrics import value
-from trainers.stage import CellScore
+from trainers.order import CellScore
 from trainers.tasks.spec import RETRIEVAL_METRICS, Metric
 
 

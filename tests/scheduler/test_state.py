@@ -17,7 +17,8 @@ from scheduler.mix import Mix
 from scheduler.state import StudyState
 from scheduler.status import status_json
 from scheduler.trial import Recipe, Role, TrialState
-from trainers.stage import Measurement, Outcome, stage_name
+from trainers.order import Measurement, Outcome
+from trainers.stage import stage_name
 
 AMPLE = DeviceTime.from_hours(2)
 

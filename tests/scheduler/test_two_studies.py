@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
 from scheduler.moves import Start, Stop, Wait
-from trainers.stage import Half, Outcome, StageKind, stage_name
+from trainers.order import Outcome
+from trainers.stage import Half, StageKind, stage_name
 from trainers.stage_claims import StoreClaims
 
 AMPLE = DeviceTime.from_hours(2)

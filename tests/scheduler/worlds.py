@@ -9,7 +9,8 @@ import numpy as np
 from fakes import Bench
 
 from scheduler.mix import Mix
-from trainers.stage import CellScore, EvaluateStage, Half, Stage
+from trainers.order import CellScore
+from trainers.stage import EvaluateStage, Half, Stage
 
 
 @dataclass(frozen=True)

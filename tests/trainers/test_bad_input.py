@@ -17,7 +17,7 @@ from trainers.evaluate import score_cell
 from trainers.families import family
 from trainers.features import features
 from trainers.metrics import STATISTICS
-from trainers.stage import Outcome
+from trainers.order import Outcome
 from trainers.tasks.canonical import examples, training_examples
 from trainers.tasks.examples import DOCUMENT, QUERY
 from trainers.tasks.files import FileSource

@@ -18,8 +18,9 @@ from trainers.batches import TaskBatches
 from trainers.errors import InfeasibleError, StoreError
 from trainers.families import family
 from trainers.loop import Course, Leg, Losses, SaveRhythm, Training, train
+from trainers.order import Outcome
 from trainers.schedule import branch, trunk
-from trainers.stage import Optimisation, Outcome
+from trainers.stage import Optimisation
 from trainers.state import Learner, Progress, Snapshot
 from trainers.tasks.spec import FamilyName
 

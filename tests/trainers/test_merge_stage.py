@@ -13,15 +13,8 @@ from budgets.amount import DeviceTime
 from budgets.bill import Purpose
 from trainers.encoder import load_encoder, save_encoder
 from trainers.evaluate import evaluate
-from trainers.stage import (
-    Half,
-    IntermediateStage,
-    MergePart,
-    MergeStage,
-    Outcome,
-    TaskShare,
-    stage_name,
-)
+from trainers.order import Outcome
+from trainers.stage import Half, IntermediateStage, MergePart, MergeStage, TaskShare, stage_name
 
 
 @pytest.fixture(scope="module")

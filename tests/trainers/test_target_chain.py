@@ -7,7 +7,8 @@ import torch
 from worker_bench import GRACE, OPTIMISATION, Bench, TickingClock, assert_same, tiny_mirror
 
 from budgets.amount import DeviceTime
-from trainers.stage import EvaluateStage, Half, Outcome, TargetStage, stage_name
+from trainers.order import Outcome
+from trainers.stage import EvaluateStage, Half, TargetStage, stage_name
 from trainers.tasks.catalog import TASKS
 from trainers.worker import Worker, WorkerSettings
 

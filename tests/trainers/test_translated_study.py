@@ -11,7 +11,8 @@ from scheduler.interrupt import Interrupt
 from scheduler.run import run_study
 from scheduler.spec import read
 from scheduler.state import StudyState
-from trainers.stage import IntermediateStage, Outcome, TargetStage
+from trainers.order import Outcome
+from trainers.stage import IntermediateStage, TargetStage
 
 N_ROWS = 60
 N_LEFT_OUT = 12

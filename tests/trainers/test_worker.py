@@ -13,7 +13,8 @@ import trainers.loop
 from budgets.amount import DeviceTime
 from budgets.bill import Purpose
 from trainers.checkpoints import StageStore
-from trainers.stage import IntermediateStage, Order, Outcome, PretrainStage, TaskShare, stage_name
+from trainers.order import Order, Outcome
+from trainers.stage import IntermediateStage, PretrainStage, TaskShare, stage_name
 from trainers.training import leg_of
 
 

@@ -17,7 +17,8 @@ from budgets.amount import DeviceTime
 from budgets.bill import Purpose
 from trainers.evaluate import evaluate
 from trainers.families.pair import PairFamily
-from trainers.stage import Outcome, stage_name
+from trainers.order import Outcome
+from trainers.stage import stage_name
 from trainers.state import Snapshot
 
 

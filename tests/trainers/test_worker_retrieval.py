@@ -13,7 +13,8 @@ from worker_bench import Bench, tiny_mirror
 import trainers.evaluation
 from trainers.evaluate import evaluate
 from trainers.families.ranking import RankingFamily
-from trainers.stage import Outcome, stage_name
+from trainers.order import Outcome
+from trainers.stage import stage_name
 from trainers.tasks.catalog import TASKS
 
 N_QUESTIONS = 24

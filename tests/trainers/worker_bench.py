@@ -16,13 +16,13 @@ from budgets.amount import DeviceTime
 from trainers.checkpoints import StageStore
 from trainers.encoder import model_revision
 from trainers.models import entry
+from trainers.order import Order
 from trainers.stage import (
     EvaluateStage,
     Half,
     IntermediateStage,
     ModelRef,
     Optimisation,
-    Order,
     TargetStage,
     TaskShare,
     stage_name,
