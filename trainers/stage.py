@@ -1,7 +1,8 @@
 """What a stage is: the configs that name it.
 
 Plain data, no torch: the scheduler plans with these. ``trainers/order.py`` says what starts and ends
-one, ``trainers/loop.py`` trains them, and ``trainers/worker.py`` carries out any of them on a warm process.
+one; ``trainers/loop.py`` trains them, and ``trainers/worker.py`` carries out any of them on a warm
+process.
 
 A config holds everything that decides the result and nothing about where it runs. It contains its
 parent's fingerprint, so a chain of stages is its own key:
