@@ -33,11 +33,11 @@ from scheduler.facts import (
     TrialProposed,
 )
 from scheduler.places import unchanging
-from scheduler.progress import kind_of
+from scheduler.progress import kind_of, stage_words
 from scheduler.state import StudyState
 from scheduler.trial import MERGED, Trial, TrialState, rung_word
 from trainers.order import Outcome
-from trainers.stage import EvaluateStage, MergeStage, Stage, TargetStage
+from trainers.stage import MergeStage
 
 _SHOWN = "interlude.facts"
 _FACTS_A_FLUSH = 500
@@ -231,7 +231,7 @@ class MlflowTracker:
     def _start(self, fact: StageStarted, at_ms: int) -> None:
         trial = self._trial(fact.trial)
         key = f"{trial}/{fact.hold}"
-        self._runs.ensure(key, _stage_title(fact.config), trial, at_ms)
+        self._runs.ensure(key, stage_words(fact.config), trial, at_ms)
         self._runs.param(key, "stage", fact.stage)
         self._runs.param(key, "attempt", fact.attempt)
         for name in ("task", "tokens", "half", "seed"):
@@ -285,13 +285,6 @@ def _last_status(trial: Trial) -> str:
     if trial.state is TrialState.PAUSED:
         return "FINISHED"
     return "KILLED" if status == RUNNING else status
-
-
-def _stage_title(stage: Stage) -> str:
-    """A stage in a few words: ``target xnli``, ``intermediate 1,000,000 tokens``."""
-    if isinstance(stage, TargetStage | EvaluateStage | MergeStage):
-        return f"{stage.kind} {stage.task}"
-    return f"{stage.kind} {stage.tokens:,} tokens"
 
 
 def _numbers(
