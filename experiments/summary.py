@@ -163,7 +163,8 @@ def _mean(arm: Arm, key: str) -> Json:
 def _cells(study: Study, answer: Answer) -> Json:
     """Language by task: means over seeds of the control and of the best arm."""
     control, best = answer.control, answer.best
-    scored = sorted((control or best).cells) if control or best else []  # type: ignore[union-attr]
+    either = control or best
+    scored = sorted(either.cells) if either else []
     poor = low_resource_of(study.spec)
     tasks = [task for task in study.spec.target.tasks if any(task == t for t, _ in scored)]
     languages = list(dict.fromkeys(language for _, language in scored))
