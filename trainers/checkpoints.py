@@ -31,11 +31,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import fsspec
 from safetensors import SafetensorError
 
 from trainers.disk import free_space, is_full
 from trainers.errors import ManifestMismatchError, StoreError
+from trainers.filesystem import opened
 from trainers.manifest import MANIFEST, as_text, make_manifest, read_manifest, verify
 from trainers.stage import Stage, stage_name
 
@@ -55,13 +55,7 @@ class StageStore:
 
     def __init__(self, url: str, cache_dir: Path | None = None) -> None:
         self.url = url
-        try:
-            self._fs, root = fsspec.core.url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise StoreError(
-                f"cannot use {url!r} as a store: {error}. Give a directory, or a URL whose fsspec "
-                "package is installed."
-            ) from error
+        self._fs, root = opened(url)
         self._local = "file" in _protocols(self._fs)
         self._root = str(PurePosixPath(root) / "stages")
         self._cache = cache_dir

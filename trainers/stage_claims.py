@@ -25,12 +25,12 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import fsspec
 from fsspec.asyn import AsyncFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from trainers.errors import StoreError
+from trainers.filesystem import opened
 
 MARGIN_S = 60.0  # for clocks that differ, and for the end of a lease to reach its driver
 
@@ -48,13 +48,7 @@ class StoreClaims:
     """
 
     def __init__(self, url: str, holder: str, now_s: Callable[[], float] = time.time) -> None:
-        try:
-            self._fs, root = fsspec.core.url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise StoreError(
-                f"cannot use {url!r} as a store: {error}. Give a directory, or a URL whose fsspec "
-                "package is installed."
-            ) from error
+        self._fs, root = opened(url)
         self._root = str(PurePosixPath(root) / "claims")
         self._holder = holder
         self._now_s = now_s
