@@ -2,7 +2,7 @@
 
     EI(x)    = E max(0, f - best) = (m - best) Phi(u) + s phi(u),   u = (m - best) / s
     EHVI(x)  = sum over steps of the front of EI against the step's score, times its hours from h(x) on
-    worth    = EI(x) / h(x)^a,     a = 1 - spent / the search's part of the cap
+    worth    = EI(x) / h(x)^a,     a = 1 - spent / the search's part of the cap; 0 unless asked for
 
 with f ~ N(m, s^2) the score at the top rung and h(x) its hours. Against score and hours the front is a
 staircase; where the hours of a mix are taken as known, the expected gain in dominated hypervolume is

@@ -203,7 +203,7 @@ def _search(spec: StudySpec) -> Iterator[str]:
             f"look says; remove the key, or choose a policy that uses it ({', '.join(_LOOKS)})"
         )
     if search.sampler != "structured":
-        given = {"acquisition": search.acquisition != "per-hour", "prior": search.prior is not None}
+        given = {"acquisition": search.acquisition != "plain", "prior": search.prior is not None}
         for key in (key for key, is_given in given.items() if is_given):
             yield f"search.{key}: only the sampler 'structured' has one, not {search.sampler!r}"
     elif search.prior is not None:

@@ -172,8 +172,8 @@ class SearchSpec(SpecModel):
 
     Attributes:
         sampler: Optuna's, plain random, or ``structured``, which fits a surrogate of mixes.
-        acquisition: what ``structured`` asks for most of: expected improvement per hour, or ``plain``
-            improvement whatever its price.
+        acquisition: what ``structured`` asks for most of: ``plain`` expected improvement, or expected
+            improvement per hour.
         prior: what ``structured`` starts from: a YAML of published gains, or a past study's run folder.
         policy: which trial climbs to the next rung; ``grid`` runs every mix at every rung with every
             seed, in place of a search.
@@ -182,7 +182,7 @@ class SearchSpec(SpecModel):
     """
 
     sampler: Literal["tpe", "nsga2", "gp", "random", "structured"] = "tpe"
-    acquisition: Literal["per-hour", "plain"] = "per-hour"
+    acquisition: Literal["plain", "per-hour"] = "plain"
     prior: str | None = None
     policy: Literal["halving", "random", "uniform", "grid"] = "halving"
     eta: Annotated[Whole, Field(ge=2)] = 3

@@ -1,4 +1,4 @@
-"""The sampler that knows the structure of mixes: it tries what is expected to gain most per hour.
+"""The sampler that knows the structure of mixes: it tries what is expected to gain most.
 
 Every finished rung teaches the surrogate (``scheduler/surrogate.py``); of the candidates
 (``scheduler/candidates.py``) the one with the largest worth (``scheduler/acquisition.py``) is proposed.
@@ -75,7 +75,7 @@ class StructuredSampler:
         rungs: Sequence[int],
         seed: int,
         *,
-        acquisition: AcquisitionName = "per-hour",
+        acquisition: AcquisitionName = "plain",
         hours: bool = False,
         search_ms: int = 0,
         gains: Sequence[Gain] = (),
@@ -86,7 +86,8 @@ class StructuredSampler:
             space: of the mixes.
             rungs: tokens of the intermediate stages.
             seed: of the draws.
-            acquisition: ``plain`` asks for the largest expected improvement, whatever its price.
+            acquisition: ``per-hour`` divides what a mix is expected to gain by its hours, less and less
+                so as the budget goes; ``plain`` does not.
             hours: whether device time is an objective beside the score.
             search_ms: the search's part of the cap, for cooling.
             gains: what is known of the space beforehand.
@@ -152,8 +153,6 @@ class StructuredSampler:
         """What candidates are worth beside mixes that are known or waited for."""
         scores = ground.fit.mean(waiting)
         best = max([ground.score, *scores.tolist()])
-        if self._acquisition == "plain":
-            return expected_improvement(prediction, best)
         hours = ground.cost.hours(rows)
         if self._hours:
             believed = zip(scores.tolist(), ground.cost.hours(waiting).tolist(), strict=True)
@@ -164,6 +163,8 @@ class StructuredSampler:
         return worth
 
     def _exponent(self) -> float:
+        if self._acquisition == "plain":
+            return 0.0
         latest = self.surrogate.latest
         return cooling(latest.spent_ms if latest else 0, self._search_ms)
 

@@ -61,7 +61,7 @@ class Method:
     continues: bool = True
     merged: bool = True
     shares: bool = True
-    per_hour: bool = True
+    per_hour: bool = False
     lacks: str = ""
 
     def sees(self, world: World) -> World:

@@ -27,7 +27,9 @@ BASELINES = (
 )
 ABLATED = (
     Method("structured, full", "structured", "uniform", lacks="halving"),
-    replace(OURS, name="structured plain, halving", per_hour=False, lacks="gain per hour"),
+    replace(
+        OURS, name="structured per hour, halving", per_hour=True, lacks="plain gain (per hour instead)"
+    ),
 )
 ANEW = replace(OURS, name="structured, halving, rungs anew", continues=False, lacks="continued rungs")
 UNMERGED = replace(OURS, name="structured, halving, not merged", merged=False, lacks="merged rung")

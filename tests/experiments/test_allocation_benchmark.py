@@ -386,7 +386,7 @@ def test_the_command_prints_figures_as_json_and_draws_them(world, tmp_path, monk
     assert done.exit_code == 0, done.output
     (found,) = json.loads(done.stdout)
     assert {row["method"] for row in found["rows"]} == {method.name for method in methods(world)}
-    assert {part["part"] for part in found["parts"]} >= {"halving", "gain per hour"}
+    assert {part["part"] for part in found["parts"]} >= {"halving", "plain gain (per hour instead)"}
     assert all(row["overspent_ms"] == 0 for row in found["rows"])
     assert all(len(row[name]) == 3 for row in found["rows"] for name in ("regret", "reached"))
     names = {path.name for path in (tmp_path / "drawn").iterdir()}

@@ -119,7 +119,7 @@ def test_a_prior_that_is_not_there_is_refused_at_the_door(tmp_path, place):
         read(mapping_of(changes), "test")
 
 
-@pytest.mark.parametrize(("key", "value"), [("prior", str(PUBLISHED)), ("acquisition", "plain")])
+@pytest.mark.parametrize(("key", "value"), [("prior", str(PUBLISHED)), ("acquisition", "per-hour")])
 def test_only_the_sampler_that_reads_it_may_be_given_it(key, value):
     with pytest.raises(SpecError, match=rf"search\.{key}: only the sampler 'structured' has one"):
         read(mapping_of({"search.sampler": "tpe", f"search.{key}": value}), "test")

@@ -153,9 +153,12 @@ def test_two_workers_that_ask_at_once_get_different_mixes(seed):
     assert beside[near].sum() < alone[near].sum()
 
 
-def test_the_price_divides_what_is_gained_and_cools():
+@pytest.mark.parametrize("of_hours", [False, True], ids=["improvement", "hypervolume"])
+def test_the_price_divides_what_is_gained_and_cools(of_hours):
     def judged(acquisition, spent_ms):
-        sampler = StructuredSampler(SMALL, RUNGS, 1, acquisition=acquisition, search_ms=10_000)
+        sampler = StructuredSampler(
+            SMALL, RUNGS, 1, acquisition=acquisition, hours=of_hours, search_ms=10_000
+        )
         for mix in (Mix(), *(Mix((task,)) for task in "abc"), Mix(("b", "c"))):
             cost_ms = 3_600_000 * (8 if "a" in mix.tasks else 1)
             for rung in (0, 1, 2):
