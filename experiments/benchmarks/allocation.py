@@ -21,6 +21,7 @@ from typing import cast, get_args
 import click
 from rich.console import Console
 
+from budgets.errors import SpecError
 from experiments.benchmarks.allocation_runs import LARGEST, Outcome, Peers, Settings, measured
 from experiments.benchmarks.allocation_show import show
 from experiments.benchmarks.allocation_world import opened
@@ -86,7 +87,7 @@ def main(
     for path in tables:
         try:
             world = opened(path)
-        except TableError as error:
+        except (SpecError, TableError) as error:
             raise click.ClickException(str(error)) from error
         outcome = measured(world, settings, partial(told.print, f"{world.name}:", highlight=False))
         found.append(outcome.to_json())
