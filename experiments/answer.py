@@ -13,17 +13,10 @@ from statistics import fmean
 
 import numpy as np
 
+from experiments.bootstrap import Array, CellSample, resample
 from experiments.load import Study
 from experiments.samples import Samples, read_samples
-from experiments.stats import (
-    Array,
-    CellSample,
-    Interval,
-    difference_intervals,
-    holm,
-    resample,
-    score_intervals,
-)
+from experiments.stats import Interval, difference_intervals, holm, score_intervals
 from experiments.trials import Cell, Standing, is_control, standings
 from scheduler.race import Race, race
 from scheduler.score import group_means

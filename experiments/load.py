@@ -8,7 +8,7 @@ the report shows as an error.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,8 @@ from budgets.ledger import Balance, Charged, Entry, apply
 from budgets.spec import parse
 from scheduler.allocation import PREFIX
 from scheduler.errors import NoRunError
-from scheduler.facts import STUDY_FACTS, StageShared, StageStarted, StudyBegun
+from scheduler.facts import STUDY_FACTS, Preregistered, StageShared, StageStarted, StudyBegun
+from scheduler.registration import digest
 from scheduler.spec import StudySpec
 from scheduler.state import StudyState
 from trainers.stage import EvaluateStage, Half, Stage
@@ -60,6 +61,23 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Registration:
+    """What a study said beforehand that it would compare.
+
+    Attributes:
+        plan: as recorded.
+        sha256: recorded with it.
+        at: when, UTC.
+        problem: why it does not count as said beforehand; empty where it does.
+    """
+
+    plan: Mapping[str, object]
+    sha256: str
+    at: datetime
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """All that is on record of one study.
 
@@ -75,6 +93,7 @@ class Study:
         store: where stage folders lie: a path or an fsspec URL.
         began: when the first fact was written, UTC.
         as_of: when the last was.
+        registration: None where nothing was said beforehand.
     """
 
     spec: StudySpec
@@ -88,6 +107,7 @@ class Study:
     store: str
     began: datetime
     as_of: datetime
+    registration: Registration | None = None
 
     @property
     def interim(self) -> bool:
@@ -146,6 +166,7 @@ def study_of(lines: Iterable[Line], local_store: Path) -> Study:
         store=spec.store if "://" in spec.store else str(local_store),
         began=written[0].at,
         as_of=written[-1].at,
+        registration=_registration(written),
     )
 
 
@@ -154,6 +175,22 @@ def work_of(stage: Stage) -> str:
     if isinstance(stage, EvaluateStage):
         return "evaluate (report)" if stage.half is Half.REPORT else "evaluate (search)"
     return str(stage.kind)
+
+
+def _registration(lines: Sequence[Line]) -> Registration | None:
+    """The first plan on record, and whether it came before the first stage and is what was hashed."""
+    said = [(line, line.fact) for line in lines if isinstance(line.fact, Preregistered)]
+    if not said:
+        return None
+    first, (plan, sha256) = said[0][0], (said[0][1].plan, said[0][1].sha256)
+    problem = ""
+    if any(isinstance(line.fact, StageStarted) and line.seq < first.seq for line in lines):
+        problem = "it was recorded after the first stage had begun"
+    elif digest(plan) != sha256:
+        problem = f"its text has the SHA-256 {digest(plan)}, not the one recorded with it"
+    elif len(said) > 1:
+        problem = f"the journal holds {len(said)} of them"
+    return Registration(plan, sha256, first.at, problem)
 
 
 def _timeline(lines: list[Line]) -> tuple[tuple[Moment, ...], Balance]:

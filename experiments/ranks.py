@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.stats import BLOCK, LEVEL, N_REPLICATES, Array, Interval
+from experiments.bootstrap import BLOCK, N_REPLICATES, Array
+from experiments.stats import LEVEL, Interval
 
 
 def kendall_tau(first: Array, second: Array, *, seed: int) -> Interval | None:

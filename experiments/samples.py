@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from experiments.stats import Array, CellSample
+from experiments.bootstrap import Array, CellSample
 from experiments.trials import Cell, Standing
 from trainers.metrics import STATISTICS, value
 from trainers.tasks.spec import Metric

@@ -1,22 +1,18 @@
-"""How sure the numbers are: paired hierarchical bootstrap, and Holm for several comparisons.
+"""How sure the numbers are: contrasts of recipes, equivalence, and Holm for several comparisons.
 
-A *run* is one seed of one arm (the control or a finalist). Each replicate draws examples with
-replacement inside every cell, the same ones for all runs, so a difference between two arms is taken
-on the same examples; then seeds with replacement inside every arm, in pairs where two arms have the
-same seeds. Cells stay fixed: the claim is about these languages and tasks.
-
-Cells of one task with the same examples (XNLI, XQuAD: translations row by row) are drawn together, as
-what is hard in one language is hard in the next; drawn one by one, the interval of the task's mean
-would be too short. Where equal ids mean nothing (PAN-X numbers its rows), this does no harm.
+Runs whose examples were drawn again (``experiments/bootstrap.py``) are drawn by seed, with replacement
+inside every recipe, in one draw for all recipes of a contrast where they have the same seeds. Cells
+stay fixed: the claim is about these languages and tasks.
 
 Few seeds make a percentile interval too short: four draws have a spread of their own. Deviations of
 resampled seeds are therefore stretched as in Hesterberg's expanded percentile interval, so that the
 interval keeps its 95 % with three or four seeds (``tests/experiments/test_stats.py`` simulates it).
 
-Axes: B replicates, R runs, C cells, N examples of a cell, S statistics of a metric, F functionals.
+Axes: B replicates, R runs, C cells, F functionals.
 
 Sources: Sellam et al. 2022, arXiv:2106.16163 (seeds and examples); Hesterberg 2015,
-doi:10.1080/00031305.2015.1089789 (expansion); Holm 1979, Scand. J. Stat. 6 (2).
+doi:10.1080/00031305.2015.1089789 (expansion); Schuirmann 1987, doi:10.1007/BF01068419 (equivalence);
+Holm 1979, Scand. J. Stat. 6 (2).
 """
 
 from __future__ import annotations
@@ -24,21 +20,29 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.bootstrap import Array, Replicates
 from scheduler.quantiles import Z_975, t_975
-from trainers.metrics import STATISTICS
-from trainers.metrics import value as metric_value
-from trainers.tasks.spec import Metric
 
-Array = NDArray[np.float64]
-
-N_REPLICATES = 2000
 LEVEL = 0.95
-# Drawn example counts of a cell are held as one block of at most this many numbers (64 MB).
-BLOCK = 8_000_000
+
+
+class Drawn(NamedTuple):
+    """A weighted sum of recipes, for each functional.
+
+    Attributes:
+        observed: shape (F,); points, or the unit that the weights give.
+        drawn: shape (B, F); over bootstrap draws of examples and seeds.
+        n_seeds: runs behind it (of the recipe that has fewest).
+    """
+
+    observed: Array
+    drawn: Array
+    n_seeds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,114 +67,6 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.value:.1f} ({self.low:.1f} to {self.high:.1f})"
-
-
-@dataclass(frozen=True, slots=True)
-class CellSample:
-    """Per-example statistics of one cell for every run, examples in one order.
-
-    Attributes:
-        sums: shape (runs, examples, statistics of the metric).
-        examples: their ids, in that order; empty where unknown, which equals no other cell's.
-    """
-
-    task: str
-    language: str
-    metric: Metric
-    sums: Array
-    examples: tuple[str, ...] = ()
-
-    def value(self, sums: Array, n_examples: int) -> Array:
-        """Points from sums of statistics (last axis) over ``n_examples``."""
-        names = STATISTICS[self.metric]
-        return metric_value(self.metric, {n: sums[..., i] for i, n in enumerate(names)}, n_examples)
-
-
-@dataclass(frozen=True, slots=True)
-class Replicates:
-    """Cell values as observed and as resampled.
-
-    Attributes:
-        runs: (arm, seed) of each run.
-        observed: shape (runs, cells), points.
-        drawn: shape (replicates, runs, cells), points; examples resampled, seeds not yet.
-        seed: of the seed draws.
-    """
-
-    runs: tuple[tuple[str, int], ...]
-    observed: Array
-    drawn: Array
-    seed: int
-
-    def of_arm(self, arm: str) -> list[int]:
-        """Rows of one arm, by seed."""
-        rows = [row for row, (name, _) in enumerate(self.runs) if name == arm]
-        return sorted(rows, key=lambda row: self.runs[row][1])
-
-    def seeds_of(self, arm: str) -> list[int]:
-        """Seeds of one arm, ascending."""
-        return [self.runs[row][1] for row in self.of_arm(arm)]
-
-
-def resample(
-    cells: Sequence[CellSample],
-    runs: Sequence[tuple[str, int]],
-    *,
-    seed: int,
-    n_replicates: int = N_REPLICATES,
-) -> Replicates:
-    """Values of every cell for every run, over bootstrap draws of its examples.
-
-    A replicate's draw of examples is the same for all runs.
-
-    Raises:
-        ValueError: there is no cell, or a cell has no example.
-    """
-    if not cells:
-        raise ValueError("there is no cell to resample")
-    rng = np.random.default_rng([seed, 1])
-    observed, drawn = [], [np.empty(0)] * len(cells)
-    for cell in cells:
-        if cell.sums.shape[1] == 0:
-            raise ValueError(f"cell {cell.task}/{cell.language} has no example")
-        observed.append(cell.value(cell.sums.sum(axis=1), cell.sums.shape[1]))
-    for places in _drawn_together(cells):
-        flat = np.concatenate([_by_example(cells[place].sums) for place in places], axis=1)
-        sums = np.split(_resampled_sums(flat, n_replicates, rng), len(places), axis=1)
-        for place, of_cell in zip(places, sums, strict=True):
-            n_runs, n_examples, n_statistics = cells[place].sums.shape
-            by_run = of_cell.reshape(n_replicates, n_runs, n_statistics)
-            drawn[place] = cells[place].value(by_run, n_examples)
-    return Replicates(tuple(runs), np.stack(observed, axis=-1), np.stack(drawn, axis=-1), seed)
-
-
-def _drawn_together(cells: Sequence[CellSample]) -> list[list[int]]:
-    """Places of cells that share their examples, in the order of the first of each."""
-    together: dict[object, list[int]] = {}
-    for place, cell in enumerate(cells):
-        key = (cell.task, cell.metric, cell.examples) if cell.examples else place
-        together.setdefault(key, []).append(place)
-    return list(together.values())
-
-
-def _by_example(sums: Array) -> Array:
-    """A row per example, a column per run and statistic."""
-    n_runs, n_examples, n_statistics = sums.shape
-    return sums.transpose(1, 0, 2).reshape(n_examples, n_runs * n_statistics)
-
-
-def _resampled_sums(flat: Array, n_replicates: int, rng: np.random.Generator) -> Array:
-    """Sums over N draws with replacement of the rows of ``flat`` (N, columns): (B, columns)."""
-    n_examples = len(flat)
-    step = max(1, BLOCK // n_examples)
-    parts = []
-    for start in range(0, n_replicates, step):
-        n_rows = min(step, n_replicates - start)
-        picks = rng.integers(0, n_examples, size=(n_rows, n_examples))
-        picks += np.arange(n_rows)[:, None] * n_examples
-        counts = np.bincount(picks.ravel(), minlength=n_rows * n_examples)
-        parts.append(counts.reshape(n_rows, n_examples).astype(np.float64) @ flat)
-    return np.concatenate(parts)
 
 
 def seed_stretch(n_seeds: int) -> float:
@@ -211,23 +107,62 @@ def score_intervals(replicates: Replicates, arm: str, weights_FC: Array) -> list
 def difference_intervals(
     replicates: Replicates, arm: str, control: str, weights_FC: Array
 ) -> list[Interval]:
-    """Arm minus control of each weighted sum of cells, on the same examples.
+    """Arm minus control of each weighted sum of cells, on the same examples."""
+    return contrast_intervals(contrast(replicates, {arm: 1.0, control: -1.0}, weights_FC))
 
-    Where the arms share seeds, on those alone and in pairs; otherwise on all, drawn independently.
+
+def contrast(replicates: Replicates, coefficients: Mapping[str, float], weights_FC: Array) -> Drawn:
+    """Sum over recipes r of coefficient_r * (mean over seeds of r), on the same examples.
+
+    Where all recipes share seeds, on those alone and in one draw; otherwise on all, drawn
+    independently.
+
+    Args:
+        replicates: of all runs.
+        coefficients: of recipes, by name.
+        weights_FC: weights of cells, one row per functional.
     """
-    shared = sorted(set(replicates.seeds_of(arm)) & set(replicates.seeds_of(control)))
-    ours_BRF, ours_RF = _functionals(replicates, arm, weights_FC, shared)
-    theirs_BRF, theirs_RF = _functionals(replicates, control, weights_FC, shared)
-    picks_BR = _picks(replicates, 3, ours_BRF)
+    shared = sorted(set.intersection(*(set(replicates.seeds_of(name)) for name in coefficients)))
+    parts = [
+        (coefficient, *_functionals(replicates, name, weights_FC, shared))
+        for name, coefficient in coefficients.items()
+    ]
+    observed_F = np.sum([c * observed.mean(axis=0) for c, _, observed in parts], axis=0)
+    n_seeds = min(len(observed) for _, _, observed in parts)
     if shared:
-        drawn_BF = _over_seeds(ours_BRF - theirs_BRF, ours_RF - theirs_RF, picks_BR)
-    else:
-        control_picks_BR = _picks(replicates, 4, theirs_BRF)
-        drawn_BF = _over_seeds(ours_BRF, ours_RF, picks_BR) - _over_seeds(
-            theirs_BRF, theirs_RF, control_picks_BR
-        )
-    observed_F = ours_RF.mean(axis=0) - theirs_RF.mean(axis=0)
-    return _intervals(observed_F, drawn_BF, min(len(ours_RF), len(theirs_RF)), test=True)
+        drawn_BRF = np.sum([c * drawn for c, drawn, _ in parts], axis=0)
+        observed_RF = np.sum([c * observed for c, _, observed in parts], axis=0)
+        picks_BR = _picks(replicates, 3, drawn_BRF)
+        return Drawn(observed_F, _over_seeds(drawn_BRF, observed_RF, picks_BR), n_seeds)
+    drawn_BF = np.sum(
+        [
+            c * _over_seeds(drawn, observed, _picks(replicates, 3 + place, drawn))
+            for place, (c, drawn, observed) in enumerate(parts)
+        ],
+        axis=0,
+    )
+    return Drawn(observed_F, drawn_BF, n_seeds)
+
+
+def contrast_intervals(of: Drawn) -> list[Interval]:
+    """Each functional with its interval of 95 % and the p-value that it is 0."""
+    return _intervals(of.observed, of.drawn, of.n_seeds, test=True)
+
+
+def one_sided_p(drawn_B: Array, bound: float, *, above: bool) -> float:
+    """P-value against "not above (below) ``bound``": the share of draws on the other side."""
+    other = (drawn_B <= bound).sum() if above else (drawn_B >= bound).sum()
+    return float((other + 1) / (len(drawn_B) + 1))
+
+
+def equivalence_p(drawn_B: Array, margin: float) -> float:
+    """P-value of two one-sided tests that a difference lies within ``margin`` of 0.
+
+        p = max(p against "at or below -margin", p against "at or above +margin")
+
+    It is below 5 % just where the interval of 90 % lies inside the margins.
+    """
+    return max(one_sided_p(drawn_B, -margin, above=True), one_sided_p(drawn_B, margin, above=False))
 
 
 def _functionals(

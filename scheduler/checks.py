@@ -13,6 +13,7 @@ from budgets.errors import SpecError
 from scheduler.asked import asked_languages, known_languages, scorable_languages
 from scheduler.checks_mixing import mixing_problems
 from scheduler.places import POSTGRESQL
+from scheduler.registration import registration_problems
 from trainers.errors import ModelError, TaskError, nearest
 from trainers.models import entry
 from trainers.tasks.catalog import TASKS, benchmark
@@ -38,6 +39,7 @@ def problems_of(spec: StudySpec) -> list[str]:
         *_data(spec),
         *_places(spec),
         *_search(spec),
+        *registration_problems(spec),
     ]
 
 

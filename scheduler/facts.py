@@ -48,6 +48,19 @@ class PriorRead:
 
 
 @dataclass(frozen=True, slots=True)
+class Preregistered:
+    """What the study said before its first stage that it would compare.
+
+    Attributes:
+        plan: the spec's ``preregistration`` with cells, finals and statistics, as plain JSON.
+        sha256: of the plan (``scheduler.registration.digest``).
+    """
+
+    plan: Mapping[str, object]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrialProposed:
     """A recipe joined the study.
 
@@ -129,6 +142,7 @@ class StudyEnded:
 StudyFact = (
     StudyBegun
     | PriorRead
+    | Preregistered
     | TrialProposed
     | TrialMoved
     | StageStarted

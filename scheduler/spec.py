@@ -19,6 +19,7 @@ from budgets.spec import BudgetSpec, SpecModel, parse, read_yaml
 from scheduler.asked import cells_of, languages_of, mixed_languages_of, scorable_languages
 from scheduler.checks import problems_of
 from scheduler.own_tasks import OwnTasks, own_tasks
+from scheduler.registration import PreregistrationSpec
 from scheduler.spec_parts import (
     DataSpec,
     FinalSpec,
@@ -64,6 +65,7 @@ class StudySpec(SpecModel):
     search: SearchSpec = SearchSpec()
     final: FinalSpec = FinalSpec()
     tracking: TrackingSpec = TrackingSpec()
+    preregistration: PreregistrationSpec | None = None
 
     @property
     def world(self) -> str:

@@ -30,6 +30,7 @@ from scheduler.needs import check_there, unpinned_repos
 from scheduler.places import accounts_url, changed, journal_url, run_folder, store_url
 from scheduler.policies import policy
 from scheduler.prior import prior_of
+from scheduler.registration import preregistered
 from scheduler.space import MixSpace, RandomSampler, Sampler
 from scheduler.spec import StudySpec
 from scheduler.stage_claims import StageClaims
@@ -216,7 +217,8 @@ def _begin(spec: StudySpec, text: str, tree: StageTree, account: Account, lesson
             "shorten target.tokens, or name fewer target tasks or languages."
         )
     begun = StudyBegun(spec.name, spec.model_dump(mode="json"), text, environment())
-    account.book(begun, Opened(cap))
+    registered = preregistered(spec)
+    account.book(begun, Opened(cap), *([registered] if registered else []))
 
 
 def least_cap(spec: StudySpec, tree: StageTree, lessons: Lessons = _NO_LESSONS) -> DeviceTime:

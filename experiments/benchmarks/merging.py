@@ -32,8 +32,8 @@ from rich.table import Table
 
 from budgets.amount import DeviceTime
 from budgets.clock import Clock, MonotonicClock
+from experiments.bootstrap import Array
 from experiments.ranks import kendall_tau
-from experiments.stats import Array
 from scheduler.errors import StudyError
 from scheduler.lessons import worked
 from scheduler.mix import Mix

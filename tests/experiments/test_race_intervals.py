@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from races import CONTROL, MAX_SEEDS, draws, raced
 
-from experiments.stats import CellSample, difference_intervals, resample
+from experiments.bootstrap import CellSample, resample
+from experiments.stats import difference_intervals
 from scheduler.race import race
 from trainers.tasks.spec import Metric
 

@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.answer import functionals
+from experiments.bootstrap import CellSample, resample
 from experiments.ranks import kendall_tau
 from experiments.stats import (
-    CellSample,
+    contrast,
+    contrast_intervals,
     difference_intervals,
+    equivalence_p,
     holm,
-    resample,
     score_intervals,
     seed_stretch,
 )
@@ -257,3 +259,51 @@ def test_an_interval_of_a_score_ends_where_the_scale_of_points_does():
         (score,) = score_intervals(resample(cells, runs, seed=0), "mix", mean_of(cells))
         assert score.value == pytest.approx(value)
         assert getattr(score, edge) == (0.0 if edge == "low" else 100.0)
+
+
+def test_the_contrast_of_two_gains_is_paired_on_examples_and_seeds():
+    rng = np.random.default_rng(3)
+    cells, runs = study(
+        rng, gain=0.1, n_seeds=4, n_examples=150, seed_sd=0.03, arms=("control", "mix", "base", "other")
+    )
+    replicates = resample(cells, runs, seed=2)
+    whole = contrast(
+        replicates, {"mix": 1.0, "control": -1.0, "other": -1.0, "base": 1.0}, mean_of(cells)
+    )
+    gains = [
+        difference_intervals(replicates, *pair, mean_of(cells))[0].value
+        for pair in (("mix", "control"), ("other", "base"))
+    ]
+    (interval,) = contrast_intervals(whole)
+    assert interval.value == pytest.approx(gains[0] - gains[1])
+    assert interval.low < interval.value < interval.high
+
+
+def test_recipes_without_a_common_seed_are_drawn_apart():
+    cells, runs = study(np.random.default_rng(4), gain=0.0, n_seeds=3, n_examples=60, seed_sd=0.02)
+    apart = [(arm, seed + 10 * (arm == "mix")) for arm, seed in runs]
+    replicates = resample(cells, apart, seed=1)
+    found = contrast(replicates, {"mix": 1.0, "control": -1.0}, mean_of(cells))
+    assert found.n_seeds == 3
+    assert found.drawn.std() > 0
+
+
+@given(st.floats(0.1, 3.0), st.floats(-3.0, 3.0))
+def test_a_difference_is_equivalent_just_where_its_interval_of_90_percent_lies_within(margin, shift):
+    draws = np.random.default_rng(0).normal(shift, 0.5, size=1000)
+    low, high = np.sort(draws)[[49, 950]]
+    inside = -margin < low and high < margin
+    assert (equivalence_p(draws, margin) <= 0.05) == inside
+
+
+def test_equal_recipes_are_seldom_called_equivalent_when_they_differ_by_the_margin():
+    rng = np.random.default_rng(6)
+    many, runs = study(rng, gain=0.06, n_seeds=1, n_examples=100_000, seed_sd=0.0)
+    truth = 100 * float(np.mean([cell.sums[1].mean() - cell.sums[0].mean() for cell in many]))
+    called = 0
+    for number in range(150):
+        cells, runs = study(rng, gain=0.06, n_seeds=4, n_examples=80, seed_sd=0.02)
+        replicates = resample(cells, runs, seed=number, n_replicates=300)
+        found = contrast(replicates, {"mix": 1.0, "control": -1.0}, mean_of(cells))
+        called += equivalence_p(found.drawn[:, 0], truth) <= 0.05
+    assert called / 150 <= 0.1
