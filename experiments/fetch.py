@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from experiments.wanted import File, Model, check_published, copy_of, files_wanted, model_wanted, own_of
+from experiments.wanted import File, Model, check_published, copy_of, files_wanted, models_wanted, own_of
 from scheduler.spec import StudySpec, load
 from scheduler.spec_parts import DataSpec
 from trainers.errors import MirrorError
@@ -32,11 +32,11 @@ def fetch(spec_file: str, to: str, console: Console) -> None:
     """
     spec, _ = load(spec_file)
     root = Path(to).expanduser().absolute()
-    files, model = ((), None) if spec.world == "toy" else (files_wanted(spec), model_wanted(spec))
-    if not files and model is None:
+    files, models = ((), ()) if spec.world == "toy" else (files_wanted(spec), models_wanted(spec))
+    if not files and not models:
         console.print(_nothing(spec), markup=False, highlight=False)
     else:
-        _fetch(files, model, root, console)
+        _fetch(files, models, root, console)
         check_published(spec.model_copy(update={"data": DataSpec(source="mirror", path=str(root))}))
     if own := list(own_of(spec)):
         console.print(
@@ -50,7 +50,7 @@ def _nothing(spec: StudySpec) -> str:
     return "Nothing to fetch: all that the spec reads are files of your own."
 
 
-def _fetch(files: tuple[File, ...], model: Model | None, root: Path, console: Console) -> None:
+def _fetch(files: tuple[File, ...], models: tuple[Model, ...], root: Path, console: Console) -> None:
     """Write what is missing or damaged, and show the sum."""
 
     def waiting() -> None:
@@ -58,14 +58,18 @@ def _fetch(files: tuple[File, ...], model: Model | None, root: Path, console: Co
 
     with writing(root, waiting) as mirror:
         states = {file.path: mirror.state(file.path, file.source) for file in files}
-        there = {} if model is None else _model_states(mirror, model)
-        _refuse_others(mirror, {**states, **there})
+        there = {model.folder: _model_states(mirror, model) for model in models}
+        for wanted_states in (states, *there.values()):
+            _refuse_others(mirror, wanted_states)
         fresh = [file for file in files if states[file.path] in _REPLACED]
         written = _fetch_files(mirror, fresh, console, n_kept=len(files) - len(fresh))
-        if model is not None and set(there.values()) != {FileState.WHOLE}:
-            written += _fetch_model(mirror, model, console)
+        for model in models:
+            if set(there[model.folder].values()) != {FileState.WHOLE}:
+                written += _fetch_model(mirror, model, console)
         wanted = {file.path for file in files}
-        entries = [e for e in mirror.entries() if e.path in wanted or (model and model.has(e))]
+        entries = [
+            e for e in mirror.entries() if e.path in wanted or any(model.has(e) for model in models)
+        ]
     console.print(_summary(entries, root))
     console.print(
         f"{len(written)} files fetched, {len(entries) - len(written)} were there and are whole."

@@ -133,8 +133,9 @@ def threats(study: Study, answer: Answer) -> Iterator[str]:
         "Several arms are compared with the control: the score's p-values are corrected for that "
         "(Holm). Intervals by group, language, task and cell are many and not corrected."
     )
+    encoders = ", ".join(study.spec.model.names)
     yield (
-        f"One encoder ({study.spec.model.name}), one learning rate per stage, English target data; "
+        f"One encoder ({encoders}), one learning rate per stage, English target data; "
         "hyperparameters were not tuned per mix."
     )
     if study.state.prior is not None:

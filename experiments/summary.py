@@ -38,7 +38,7 @@ def summarise(
     return {
         "study": study.spec.name,
         "question": study.spec.question,
-        "model": study.spec.model.name,
+        "model": ", ".join(study.spec.model.names),
         "interim": study.interim,
         "began": study.began.isoformat(timespec="seconds"),
         "as_of": study.as_of.isoformat(timespec="seconds"),

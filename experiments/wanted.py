@@ -127,15 +127,17 @@ def copy_of(file: Path, n_rows: int = 0) -> Callable[[Path], int]:
     return fill
 
 
-def model_wanted(spec: StudySpec) -> Model | None:
-    """The model of a study; None for random weights and a folder of the user's own.
+def models_wanted(spec: StudySpec) -> tuple[Model, ...]:
+    """The models of a study, but for random weights and folders of the user's own.
 
     Raises:
-        ModelError: the model is neither in the mirror nor pinned on the hub.
+        ModelError: a model is neither in the mirror nor pinned on the hub.
     """
-    model = entry(spec.model.name).at(spec.model.revision)
-    if model.shape is not None or _is_own(model):
-        return None
+    models = (entry(name).at(spec.model.revision) for name in spec.model.names)
+    return tuple(_wanted(spec, one) for one in models if one.shape is None and not _is_own(one))
+
+
+def _wanted(spec: StudySpec, model: ModelEntry) -> Model:
     mirror = _mirror(spec)
     place, folder = locate(model, mirror), f"models/{model.name}"
     if place != model.hub_id:
@@ -163,9 +165,7 @@ def own_of(spec: StudySpec) -> Iterator[str]:
         for file in need.split.data.files[need.language]
     }
     yield from files
-    model = entry(spec.model.name)
-    if _is_own(model):
-        yield model.hub_id
+    yield from (model.hub_id for model in map(entry, spec.model.names) if _is_own(model))
 
 
 def _mirror(spec: StudySpec) -> str | None:

@@ -172,7 +172,7 @@ class SearchAgenda:
     def _stand_in(self, start: int) -> Path:
         """A recipe nobody has tried, of all tasks, for what the next trial will cost from ``start``."""
         everything = Mix.of(self._spec.intermediate.tasks)
-        recipe = Recipe(everything, -1, self._spec.model.name, self._spec.model.tuning)
+        recipe = Recipe.of(everything, -1, self._spec.arms[0])
         trial = Trial(_name(Role.SEARCH, self._n_sampled() + 1), recipe, Role.SEARCH, rung=start)
         return recipe, self._policy.goal(trial)
 
@@ -191,7 +191,7 @@ class SearchAgenda:
         return ()
 
     def _recipe(self, mix: Mix) -> Recipe:
-        return Recipe(mix, self._spec.seed, self._spec.model.name, self._spec.model.tuning)
+        return Recipe.of(mix, self._spec.seed, self._spec.arms[0])
 
     def _catch_up(self) -> None:
         """Let standings and tried mixes know which trials have moved; a new one always has."""

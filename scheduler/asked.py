@@ -73,12 +73,13 @@ def scorable_languages(spec: StudySpec, name: str) -> tuple[str, ...]:
     return tuple(code for code in task.score_languages if code in counted)
 
 
-def mixed_languages_of(spec: StudySpec, name: str) -> tuple[str, ...]:
-    """Languages an intermediate task is trained in."""
+def mixed_languages_of(spec: StudySpec, name: str, variant: str | None) -> tuple[str, ...]:
+    """Languages an intermediate task is trained in, under a variant; None for all of them."""
     task, part = spec.catalogue[name], spec.intermediate
     if task.family is FamilyName.MASKED:
         return part.text_languages or task.train_languages
-    return part.languages or task.train_languages[:1]
+    languages = part.all_languages if variant is None else part.variants[variant]
+    return languages or task.train_languages[:1]
 
 
 def low_resource_of(spec: StudySpec) -> frozenset[str]:

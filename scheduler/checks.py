@@ -28,14 +28,14 @@ _LOOKS = ("halving", "grid")  # policies that decide by a first look, or record 
 def problems_of(spec: StudySpec) -> list[str]:
     """Everything that keeps ``spec`` from being carried out, empty when nothing does."""
     if own := spec.own_tasks.problems:  # what names of tasks and languages mean hangs on them
-        return [*own, *_model(spec), *_data(spec), *_places(spec)]
+        return [*own, *_models(spec), *_data(spec), *_places(spec)]
     return [
         *_intermediate(spec),
         *mixing_problems(spec),
         *_targets(spec),
         *_languages(spec),
         *_skipped(spec),
-        *_model(spec),
+        *_models(spec),
         *_data(spec),
         *_places(spec),
         *_search(spec),
@@ -159,9 +159,23 @@ def _skipped(spec: StudySpec) -> Iterator[str]:
                 yield f"target.tasks.{i}: target.skip leaves no cell of {name!r}; take the task out"
 
 
-def _model(spec: StudySpec) -> Iterator[str]:
+def _models(spec: StudySpec) -> Iterator[str]:
+    part = spec.model
+    for key, values in (("name", part.names), ("tuning", part.tunings)):
+        for i, value in enumerate(values):
+            if value in values[:i]:
+                yield f"model.{key}.{i}: {value!r} is listed twice"
+    if part.revision and len(part.names) > 1:
+        yield (
+            f"model.revision: a commit is of one model, and {len(part.names)} are listed. Remove the key"
+        )
+    for name in part.names:
+        yield from _model(spec, name)
+
+
+def _model(spec: StudySpec, name: str) -> Iterator[str]:
     try:
-        model = entry(spec.model.name)
+        model = entry(name)
     except ModelError as error:
         yield f"model.name: {error}"
         return
@@ -199,6 +213,13 @@ def _data(spec: StudySpec) -> Iterator[str]:
 
 def _search(spec: StudySpec) -> Iterator[str]:
     search = spec.search
+    if len(spec.arms) > 1:
+        yield f"model.name: {len(spec.arms)} arms are read here and not run yet; list fewer"
+    elif search.design == "factorial":
+        yield (
+            "search.design: 'factorial' compares arms, and this study has one; list models, tunings or "
+            "variants of intermediate.languages, or remove the key"
+        )
     if spec.intermediate.merged is not None and search.policy not in _LOOKS:
         yield (
             f"intermediate.merged: the policy {search.policy!r} trains every mix whatever its first "

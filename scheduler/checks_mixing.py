@@ -95,7 +95,8 @@ def _text(spec: StudySpec) -> Iterator[str]:
 
 def _languages(spec: StudySpec) -> Iterator[str]:
     part, masked = spec.intermediate, _masked(spec)
-    for key, codes in (("languages", part.languages), ("text_languages", part.text_languages)):
+    spoken = {f"languages.{name}" if name else "languages": v for name, v in part.variants.items()}
+    for key, codes in {**spoken, "text_languages": part.text_languages}.items():
         for i, code in enumerate(codes):
             path = f"intermediate.{key}.{i}"
             if code in codes[:i]:
@@ -104,7 +105,7 @@ def _languages(spec: StudySpec) -> Iterator[str]:
                 yield f"{path}: unknown language {code!r}. {nearest(code, known_languages('toy'))}"
             elif spec.world == "hub" and not _CODE.fullmatch(code):
                 yield f"{path}: {code!r} is no language code; write one as in ISO 639, for instance sw"
-    if part.languages and len(masked) == len(part.tasks):
+    if part.all_languages and len(masked) == len(part.tasks):
         yield "intermediate.languages: every task is masked text; write text_languages"
     if part.text_languages and not masked:
         yield "intermediate.text_languages: no masked text is among intermediate.tasks; remove the key"
@@ -122,7 +123,7 @@ def _translations(spec: StudySpec) -> Iterator[str]:
     """Problems of languages that a task gets from the user's own translations."""
     part = spec.intermediate
     column = part.translations == "column"
-    if column and not part.languages:
+    if column and not part.all_languages:
         yield "intermediate.translations: no intermediate.languages are listed; remove the key"
     elif column and spec.world == "toy":
         yield (
@@ -133,7 +134,7 @@ def _translations(spec: StudySpec) -> Iterator[str]:
         task = spec.catalogue.get(name)
         if column or task is None or not task.train or task.family is FamilyName.MASKED:
             continue
-        lacking = [code for code in part.languages if code not in task.train_languages]
+        lacking = [code for code in part.all_languages if code not in task.train_languages]
         if lacking and any(isinstance(split.data, FileData) for split in task.train):
             yield (
                 f"intermediate.languages: task {name!r} has no file in {', '.join(lacking)}; add one to "

@@ -88,7 +88,7 @@ class GridAgenda:
 def points(tree: StageTree, space: MixSpace) -> Iterator[Point]:
     """Every trial of the grid, in the order in which they are recorded."""
     spec = tree.spec
-    first = Recipe(Mix(), spec.seed, spec.model.name, spec.model.tuning)
+    first = Recipe.of(Mix(), spec.seed, spec.arms[0])
     mixes = [mix for mix in space.all_mixes() if mix.count]
     for seed in range(spec.seed, spec.seed + spec.final.max_seeds):
         control = replace(first, seed=seed)

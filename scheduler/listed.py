@@ -126,10 +126,10 @@ class ListedTree(StageTree):
             source: never asked for rows.
             costs_ms: device time of one run, by size.
         """
-        super().__init__(spec, source, entry(spec.model.name), "listed")
+        super().__init__(spec, source, entry(spec.arms[0].model), "listed")
         self._space = space
         self._costs_ms = costs_ms
-        self._ref = ModelRef(spec.model.name, "listed", spec.model.tuning, spec.model.precision)
+        self._ref = ModelRef(spec.arms[0].model, "listed", spec.arms[0].tuning, spec.model.precision)
 
     def base(self) -> Node | None:
         """None: nothing is trained before a candidate."""

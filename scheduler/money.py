@@ -79,8 +79,7 @@ def _repetitions(spec: StudySpec) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """
     top = len(spec.intermediate.rungs) - 1
     everything = Mix.of(spec.intermediate.tasks)
-    name, tuning = spec.model.name, spec.model.tuning
     offsets = range(spec.final.max_seeds)
-    controls = tuple((Recipe(Mix(), spec.seed + i, name, tuning), 0) for i in offsets)
-    mixes = tuple((Recipe(everything, -1 - i, name, tuning), top) for i in offsets)
+    controls = tuple((Recipe.of(Mix(), spec.seed + i, spec.arms[0]), 0) for i in offsets)
+    mixes = tuple((Recipe.of(everything, -1 - i, spec.arms[0]), top) for i in offsets)
     return controls, mixes

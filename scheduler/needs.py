@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from textwrap import fill
 from typing import Literal
@@ -64,7 +64,7 @@ def needs_of(spec: StudySpec) -> Iterator[Need]:
 def mixed_needs(spec: StudySpec, task: TaskSpec) -> Iterator[Need]:
     """What a task is trained on in a mix; one can do without a language that it has from elsewhere."""
     for language in spec.mixed_languages(task.name):
-        spoken = spec.intermediate.languages if task.family is not FamilyName.MASKED else ()
+        spoken = spec.intermediate.all_languages if task.family is not FamilyName.MASKED else ()
         if language in spoken and language != task.train_languages[0]:
             yield from training_needs(task, (language,), "intermediate.languages", language)
         else:
@@ -148,7 +148,7 @@ def without(spec: StudySpec, gaps: Iterable[Gap]) -> str:
         if high > len(mixed):
             lines.append(f"  count: [{min(low, len(mixed))}, {len(mixed)}]")
     if untold:
-        lines += _flow("languages", [c for c in spec.intermediate.languages if c not in untold])
+        lines += _told(spec.intermediate.variants, untold)
     skip = [
         cell
         for cell in dict.fromkeys((*spec.target.skip, *sorted(skipped)))
@@ -160,6 +160,15 @@ def without(spec: StudySpec, gaps: Iterable[Gap]) -> str:
     if skip:
         lines += _flow("skip", skip)
     return "\n".join(lines if lines[-1] != "target:" else lines[:-1])
+
+
+def _told(variants: Mapping[str, tuple[str, ...]], untold: set[str]) -> list[str]:
+    """The languages without some; of variants those with a language left, which may be the same."""
+    told = {name: [code for code in codes if code not in untold] for name, codes in variants.items()}
+    if "" in told:
+        return _flow("languages", told[""])
+    lists = (f"    {name}: [{', '.join(codes)}]" for name, codes in told.items() if codes)
+    return ["  languages:", *lists]
 
 
 def _flow(key: str, items: list[str]) -> list[str]:

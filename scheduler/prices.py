@@ -21,7 +21,7 @@ class RungPrices:
         self._climb = climb
         spec = tree.spec
         everything = Mix.of(spec.intermediate.tasks)
-        self._stand_in = Recipe(everything, -1, spec.model.name, spec.model.tuning)
+        self._stand_in = Recipe.of(everything, -1, spec.arms[0])
 
     def __call__(self, rung: int) -> int:
         """Milliseconds expected at ``rung``, at least one."""

@@ -216,8 +216,8 @@ def _of_study(folder: Path, spec: StudySpec) -> Source:
 def _differences(past: Mapping[str, Any], spec: StudySpec) -> Iterator[str]:
     """Where a past study asked something else."""
     model = past.get("model", {}).get("name")
-    if model != spec.model.name:
-        yield f"that study was of the model {model}, this one is of {spec.model.name}"
+    if model not in (spec.model.name, *spec.model.names):
+        yield f"that study was of the model {model}, this one is of {', '.join(spec.model.names)}"
     targets = set(past.get("target", {}).get("tasks", ()))
     if targets != set(spec.target.tasks):
         added = ", ".join(sorted(targets - set(spec.target.tasks))) or "none"

@@ -127,7 +127,6 @@ def worker_settings(spec: StudySpec) -> WorkerSettings:
         device="cuda" if gpu else "cpu",
         threads=spec.budget.devices.per_trial,
         cache_dir=str(run_folder(spec).parent / "cache"),
-        model=spec.model.name,
         revisions=dict(spec.data.revisions),
         tasks=tuple(task for name, task in spec.catalogue.items() if TASKS.get(name) != task),
     )

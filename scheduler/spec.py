@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +35,7 @@ from scheduler.spec_parts import (
 )
 from scheduler.spec_tasks import CustomTaskSpec
 from scheduler.translations import with_translations
+from scheduler.trial import Arm
 from trainers.tasks.catalog import Catalogue, installed
 
 
@@ -92,9 +94,15 @@ class StudySpec(SpecModel):
         """Target tasks with the languages each is scored in."""
         return cells_of(self)
 
-    def mixed_languages(self, task: str) -> tuple[str, ...]:
-        """Languages that an intermediate task is trained in."""
-        return mixed_languages_of(self, task)
+    @cached_property
+    def arms(self) -> tuple[Arm, ...]:
+        """Every combination of model, tuning and languages of the intermediate data, in spec order."""
+        factors = (self.model.names, self.model.tunings, self.intermediate.variants)
+        return tuple(Arm(model, tuning, languages) for model, tuning, languages in product(*factors))
+
+    def mixed_languages(self, task: str, variant: str | None = None) -> tuple[str, ...]:
+        """Languages that an intermediate task is trained in, under a variant; None for all of them."""
+        return mixed_languages_of(self, task, variant)
 
     @property
     def missing_cells(self) -> tuple[tuple[str, tuple[str, ...]], ...]:

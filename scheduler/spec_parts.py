@@ -18,24 +18,37 @@ Positive = Annotated[Whole, Field(ge=1)]
 Rate = Annotated[Number, Field(gt=0, lt=1)]
 Temperature = Annotated[Number, Field(ge=1)]
 Tokens = Annotated[Count, Field(gt=0)]
+Languages = Annotated[tuple[str, ...], Field(min_length=1)]
 Weight = Annotated[Number, Field(gt=0)]
+VariantName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
+Tuning = Literal["full", "lora", "ia3", "bottleneck"]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
 class ModelSpec(SpecModel):
-    """The encoder.
+    """The encoder, or the encoders; each with each of the tunings is an arm of the study.
 
     Attributes:
-        name: an entry of ``trainers/models.py``, a hub id, or a folder with a model.
-        tuning: which weights are trained.
+        name: an entry of ``trainers/models.py``, a hub id, or a folder with a model; or a list of them.
+        tuning: which weights are trained; or a list.
         precision: ``bf16`` is autocast over float32 weights, where the device has it.
         revision: on the hub, a commit that goes before the one pinned here.
     """
 
-    name: str
-    tuning: Literal["full"] = "full"
+    name: str | Annotated[tuple[str, ...], Field(min_length=1)]
+    tuning: Tuning | Annotated[tuple[Tuning, ...], Field(min_length=1)] = "full"
     precision: Literal["fp32", "bf16"] = "fp32"
     revision: Commit | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The encoders, one or more."""
+        return (self.name,) if isinstance(self.name, str) else self.name
+
+    @property
+    def tunings(self) -> tuple[Tuning, ...]:
+        """The tunings, one or more."""
+        return (self.tuning,) if isinstance(self.tuning, str) else self.tuning
 
 
 class DataSpec(SpecModel):
@@ -100,6 +113,7 @@ class IntermediateSpec(SpecModel):
     Attributes:
         tasks: names in the catalogue, or of ``custom_tasks``.
         languages: those that supervised tasks are trained in; each task's first (English) if empty.
+            Lists by name are variants, each an arm of the study.
         translations: where the languages lie that a task does not have in the catalogue: ``configs`` in
             configurations of their own, ``<config>.<language>``; ``column`` in the column
             ``translations`` of the English file, a struct with a field per language.
@@ -114,7 +128,7 @@ class IntermediateSpec(SpecModel):
     """
 
     tasks: Annotated[tuple[str, ...], Field(min_length=1)]
-    languages: tuple[str, ...] = ()
+    languages: tuple[str, ...] | Annotated[Mapping[VariantName, Languages], Field(min_length=1)] = ()
     translations: Literal["configs", "column"] = "configs"
     text_languages: tuple[str, ...] = ()
     count: tuple[Natural, Natural]
@@ -124,6 +138,16 @@ class IntermediateSpec(SpecModel):
     learning_rate: Rate
     batch_tokens: Tokens = 2048
     accumulation: Positive = 1
+
+    @property
+    def variants(self) -> Mapping[str, tuple[str, ...]]:
+        """The languages by the name of their variant; under the empty name where there are none."""
+        return {"": self.languages} if isinstance(self.languages, tuple) else self.languages
+
+    @property
+    def all_languages(self) -> tuple[str, ...]:
+        """The languages of all variants, each once."""
+        return tuple(dict.fromkeys(code for codes in self.variants.values() for code in codes))
 
 
 class LowResourceSpec(SpecModel):
@@ -179,6 +203,9 @@ class SearchSpec(SpecModel):
             seed, in place of a search.
         eta: one trial in ``eta`` is promoted, under ``halving``.
         max_trials: proposals at most; None leaves it to the budget.
+        design: of a study with several arms. Under ``search`` an arm is proposed with each mix, and one
+            recipe wins; under ``factorial`` every proposed mix is tried in every arm, and arms are
+            compared.
     """
 
     sampler: Literal["tpe", "nsga2", "gp", "random", "structured"] = "tpe"
@@ -187,6 +214,7 @@ class SearchSpec(SpecModel):
     policy: Literal["halving", "random", "uniform", "grid"] = "halving"
     eta: Annotated[Whole, Field(ge=2)] = 3
     max_trials: Positive | None = None
+    design: Literal["search", "factorial"] = "search"
 
 
 class FinalSpec(SpecModel):

@@ -69,7 +69,7 @@ def tree_of(spec: StudySpec) -> StageTree:
         ModelError: the model is not where it should be.
     """
     source = open_source(spec.data.source, spec.data.path, spec.data.revisions)
-    model = entry(spec.model.name).at(spec.model.revision)
+    model = entry(spec.arms[0].model).at(spec.model.revision)
     mirror = mirror_path(spec.data.path) if spec.data.source == "mirror" else None
     tree = StageTree(spec, source, model, revision_of(model, mirror))
     check_there(spec, tree.identity)
@@ -223,7 +223,7 @@ def _begin(spec: StudySpec, text: str, tree: StageTree, account: Account, lesson
 
 def least_cap(spec: StudySpec, tree: StageTree, lessons: Lessons = _NO_LESSONS) -> DeviceTime:
     """What the smallest study would take: the control, trained once, on search and report cells."""
-    control = Recipe(Mix(), spec.seed, spec.model.name, spec.model.tuning)
+    control = Recipe.of(Mix(), spec.seed, spec.arms[0])
     nodes = union([tree.nodes(control, 0, half) for half in Half])
     return Climb(tree, StudyState(), lessons.forecast(tree)).cost_of(nodes.values())
 

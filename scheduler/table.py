@@ -103,9 +103,8 @@ class Table:
             TableError: none of its rows is a stage of ``tree``, or ``tree`` has a merged rung and it has
                 none.
         """
-        model = tree.spec.model
         cells = dict.fromkeys((place.mix, place.seed) for place in self.rows if place.mix)
-        recipes = [Recipe(_mix(mix), seed, model.name, model.tuning) for mix, seed in cells]
+        recipes = [Recipe.of(_mix(mix), seed, tree.spec.arms[0]) for mix, seed in cells]
         found = {
             name: replace(self.rows[place], stage=name, device=f"{self.rows[place].device}, recorded")
             for name, place in places(tree, recipes).items()

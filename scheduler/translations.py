@@ -30,7 +30,7 @@ def with_translations(catalogue: Catalogue, part: IntermediateSpec) -> Catalogue
 
 def _wider(task: TaskSpec, part: IntermediateSpec) -> TaskSpec:
     """The task with a place for each language that it does not have."""
-    missing = tuple(code for code in part.languages if code not in task.train_languages)
+    missing = tuple(code for code in part.all_languages if code not in task.train_languages)
     if not missing or not task.train or task.family is FamilyName.MASKED:
         return task
     first, splits = task.train_languages[0], list[Split]()

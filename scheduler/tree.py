@@ -64,7 +64,7 @@ class StageTree:
         self.spec = spec
         self._source = source
         self._tasks = spec.catalogue
-        self._model = ModelRef(spec.model.name, revision, spec.model.tuning, spec.model.precision)
+        self._model = ModelRef(spec.arms[0].model, revision, spec.arms[0].tuning, spec.model.precision)
         self._nodes = lru_cache(maxsize=None)(self._build)
         self._rates = lru_cache(maxsize=None)(self._drawn)
         self._identities: dict[tuple[str, str], DataIdentity] = {}

@@ -60,6 +60,24 @@ MOVES: Mapping[TrialState, frozenset[TrialState]] = MappingProxyType(
 )
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Arm:
+    """One combination of the factors beside the mix.
+
+    Attributes:
+        model: the encoder, as the spec names it.
+        tuning: which weights are trained.
+        languages: the variant of the intermediate data's languages; empty where a study has but one.
+    """
+
+    model: str
+    tuning: str = "full"
+    languages: str = ""
+
+    def __str__(self) -> str:
+        return ", ".join(word for word in (self.model, self.tuning, self.languages) if word)
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """All that decides a trained result and differs between the trials of a study."""
@@ -68,6 +86,17 @@ class Recipe:
     seed: int
     model: str
     tuning: str = "full"
+    languages: str = ""
+
+    @classmethod
+    def of(cls, mix: Mix, seed: int, arm: Arm) -> Recipe:
+        """``mix`` with a seed, in an arm."""
+        return cls(mix, seed, arm.model, arm.tuning, arm.languages)
+
+    @property
+    def arm(self) -> Arm:
+        """What is tried beside the mix."""
+        return Arm(self.model, self.tuning, self.languages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,6 @@ class WarmCache:
     def __init__(self, settings: WorkerSettings, store: StageStore) -> None:
         self._store = store
         self._place = (settings.source_kind, settings.source_path)
-        self._model_name = settings.model
         self._tasks = {task.name: task for task in settings.tasks}
         self.cache_dir = Path(settings.cache_dir)
         self.device = torch.device(settings.device)
@@ -75,7 +74,7 @@ class WarmCache:
 
     def entry(self, model: ModelRef) -> ModelEntry:
         """The model's entry, at the commit that the stage was planned with."""
-        return model_entry(self._model_name or model.name).at(model.revision)
+        return model_entry(model.name).at(model.revision)
 
     def task(self, name: str) -> TaskSpec:
         """The task of that name: the study's own before a built-in one.

@@ -54,7 +54,6 @@ class WorkerSettings:
         device: ``cpu``, ``cuda`` or ``cuda:<n>``.
         threads: CPU threads of torch.
         cache_dir: of tokenised data and of stages read from a remote store.
-        model: where a model that is a directory lies; None for a model known by its name.
         revisions: for the hub, commits by repository that go before the catalogue's pins.
         tasks: those that are not built in, or are built in and changed by the study.
         watchdog: whether a process of its own ends this one when a lease is over. Not where the driver
@@ -67,7 +66,6 @@ class WorkerSettings:
     device: str
     threads: int
     cache_dir: str
-    model: str | None = None
     revisions: Mapping[str, str] = field(default_factory=dict)
     tasks: tuple[TaskSpec, ...] = ()
     watchdog: bool = False

@@ -210,7 +210,7 @@ def _rows(tree: ListedTree, losses: Mapping[str, Mapping[int, Losses]]) -> dict[
     known = {Mix((name,)): values for name, values in losses.items()}
     rows: dict[Place, Measurement] = {}
     for mix in (Mix(), *known):
-        recipe = Recipe(mix, tree.spec.seed, tree.spec.model.name, tree.spec.model.tuning)
+        recipe = Recipe.of(mix, tree.spec.seed, tree.spec.arms[0])
         there = places(tree, [recipe])
         for rung, size in enumerate(rungs):
             measured = known[mix][size] if mix.count else worst

@@ -218,7 +218,7 @@ def with_merged(spec: StudySpec) -> StudySpec:
 def _recipes(spec: StudySpec, n_mixes: int) -> list[Recipe]:
     several = [mix for mix in space_of(spec).all_mixes() if mix.count > 1]
     several = random.Random(spec.seed).sample(several, min(n_mixes, len(several)))
-    return [Recipe(mix, spec.seed, spec.model.name, spec.model.tuning) for mix in several]
+    return [Recipe.of(mix, spec.seed, spec.arms[0]) for mix in several]
 
 
 @click.command()

@@ -119,7 +119,7 @@ class SyntheticStages:
 
     def __init__(self, tree: StageTree, stage_s: float) -> None:
         self._tree = tree
-        self._sample = Recipe(Mix.of(tree.spec.intermediate.tasks), -1, tree.spec.model.name)
+        self._sample = Recipe.of(Mix.of(tree.spec.intermediate.tasks), -1, tree.spec.arms[0])
         first = tree.nodes(self._sample, 0, Half.SEARCH)
         mean_prior_ms = sum(node.work.prior_ms for node in first) / len(first)
         self._per_prior = 1000 * stage_s / mean_prior_ms
