@@ -9,11 +9,13 @@ import jinja2
 from budgets.amount import DeviceTime
 from experiments import wording
 from experiments.answer import Answer
+from experiments.best_count import best_count
 from experiments.drawing import Picture
 from experiments.figures import pareto, rung_against_rung, score_by_count
 from experiments.gains import gains_over_control
 from experiments.load import Study
 from experiments.spending import spending
+from experiments.surface import surface_of
 from experiments.trials import Standing
 from experiments.worth import task_effects
 from scheduler.effects import effects_of
@@ -23,6 +25,7 @@ def pictures(study: Study, answer: Answer, found: Sequence[Standing]) -> list[Pi
     """The figures, in the order of the page."""
     return [
         gains_over_control(study, answer),
+        best_count(surface_of(study)),
         score_by_count(study, found),
         pareto(study, found),
         spending(study),
@@ -50,6 +53,7 @@ def render(
         tokens=wording.tokens,
         p=wording.p_value,
         listed=wording.listed,
+        counts=wording.counts_of,
         unbroken=wording.unbroken,
     )
     figures = {picture.name: picture for picture in pictures(study, answer, found)}

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from experiments.allotment import Allotment, allotments
 from experiments.answer import SCORE, WITHOUT_RETRIEVAL, Answer, Arm, groups_of
+from experiments.best_count import surface_json
 from experiments.evidence import Json, effects_json, interval_json, rungs_json, sharing_json
 from experiments.load import Study, work_of
 from experiments.rates import rates_of
@@ -16,6 +17,7 @@ from experiments.search import untried
 from experiments.sentences import answer_sentences, threats
 from experiments.spending import by_work
 from experiments.stats import Interval
+from experiments.surface import surface_of
 from experiments.trials import Standing, TrialRow, trial_rows
 from experiments.wording import language_name
 from scheduler.asked import low_resource_of
@@ -56,6 +58,7 @@ def summarise(
         "trials": [_trial(study, row) for row in trial_rows(study, (*found, *finals))],
         "rungs": rungs_json(study),
         "effects": effects_json(study),
+        "surface": surface_json(surface_of(study)),
         "recipe": {"why": why(answer), "yaml": recipe_yaml(study, answer)},
         "not_tried": _untried(study, answer, found),
         "without_result": _without_result(study),

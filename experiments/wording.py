@@ -94,6 +94,13 @@ def seeds_of(count: int) -> str:
     return f"{count} seed" if count == 1 else f"{count} seeds"
 
 
+def counts_of(counts: Sequence[int]) -> str:
+    """``2 to 5`` where none between is missing, else ``1, 3 and 4``."""
+    if len(counts) > 2 and counts[-1] - counts[0] == len(counts) - 1:
+        return f"{counts[0]} to {counts[-1]}"
+    return listed([str(count) for count in counts])
+
+
 def listed(names: list[str] | tuple[str, ...]) -> str:
     """a, b and c."""
     if len(names) < 2:

@@ -39,7 +39,7 @@ from scheduler.study import space_of
 from scheduler.surrogate import Fit, Surrogate
 
 _SETS = 256
-_WIDER = 1.2  # docs/methods.md, "Effects"
+WIDER = 1.2  # docs/methods.md, "Effects"
 _REACH = 1.959964  # standard deviations to either end of an interval of 95 %
 
 
@@ -157,7 +157,7 @@ def _effects(of: str, surrogate: Surrogate, space: MixSpace, *, grows: bool) -> 
 
 def _effect(fit: Fit, contrast: Floats) -> Effect:
     """The posterior of a linear function of the weights."""
-    sd = _WIDER * fit.unit * math.sqrt(max(0.0, float(contrast @ fit.covariance @ contrast)))
+    sd = WIDER * fit.unit * math.sqrt(max(0.0, float(contrast @ fit.covariance @ contrast)))
     return Effect(fit.unit * float(contrast @ fit.weights), sd)
 
 
@@ -178,7 +178,7 @@ class Contrasts:
     def added(self, i: int, z: float) -> Floats:
         """Of task ``i`` added to others, so far below the top."""
         others = [j for j in range(self._n) if j != i]
-        sets = _sets(others, self._sizes)
+        sets = subsets_of(others, self._sizes)
         return self._difference(self._bits([(*one, i) for one in sets]), self._bits(sets), z)
 
     def together(self, i: int, j: int) -> Floats:
@@ -201,7 +201,7 @@ class Contrasts:
         return bits
 
 
-def _sets(others: Sequence[int], sizes: range) -> list[tuple[int, ...]]:
+def subsets_of(others: Sequence[int], sizes: range) -> list[tuple[int, ...]]:
     """Every set of ``others`` of these sizes, or of more than can be listed as many drawn ones."""
     numbers = [math.comb(len(others), size) for size in sizes]
     if sum(numbers) <= _SETS:

@@ -207,7 +207,7 @@ def test_a_study_that_has_just_begun_is_reported_in_words(whole_study, tmp_path)
     journal.close()
     html = write_report(tmp_path).read_text()
     assert "Nothing can be said yet" in html
-    assert html.count("is not drawn") == 6
+    assert html.count("is not drawn") == 7
     assert "<svg" not in html
     assert "There is nothing to recommend yet" in html
 
@@ -218,7 +218,7 @@ def test_any_prefix_of_a_journal_can_be_reported(whole_study, tmp_path):
         study = study_of(memory_of(facts[:n]).lines(), whole_study.parent)
         assert study.interim
         found = standings(study, Half.SEARCH)
-        assert len(pictures(study, answer_of(study), found)) == 6
+        assert len(pictures(study, answer_of(study), found)) == 7
 
 
 def test_a_folder_without_a_run_is_refused_by_name(tmp_path):
@@ -313,7 +313,7 @@ def test_a_score_is_the_mean_over_tasks_of_the_mean_over_their_cells():
 
 def test_the_page_stands_alone_and_has_every_figure(whole_report):
     html = whole_report.read_text()
-    assert html.count("<svg") == 6
+    assert html.count("<svg") == 7
     assert "<script" not in html
     outside = re.findall(r'(?:src|href)="(?!#|data:)([^"]*)"', html)
     assert outside == []

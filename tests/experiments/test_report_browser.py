@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed"),
 ]
-FIGURES = ("gains", "score-by-count", "pareto", "rungs", "effects", "spending")
+FIGURES = ("gains", "surface", "score-by-count", "pareto", "rungs", "effects", "spending")
 SECTIONS = ("answer", "numbers", "arms", "cells", "recipe", "not-tried", "threats", "trials")
 
 
