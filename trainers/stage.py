@@ -49,7 +49,7 @@ class ModelRef:
     Attributes:
         name: entry in ``trainers/models.py`` or a local directory's name.
         revision: hub revision, or digest of a local directory's weights and config.
-        tuning: ``full``.
+        tuning: which weights are trained, one of ``trainers/adapter_places.py``.
         precision: ``fp32`` or ``bf16`` (autocast over float32 weights).
     """
 

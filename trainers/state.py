@@ -1,9 +1,9 @@
 """What a training stage needs to go on exactly where it stopped.
 
-A :class:`Learner` is the encoder, one head per task and the optimiser. :class:`Progress` says how far
-it has come. A :class:`Snapshot` is both as tensors on the host, and lies on disk as
-``state.safetensors`` (weights and optimiser by parameter name) and ``progress.json``. Randomness needs
-no state: it follows from seed and step (``trainers/seeding.py``).
+A :class:`Learner` is the encoder (or the adapter in it), one head per task and the optimiser.
+:class:`Progress` says how far it has come. A :class:`Snapshot` is both as tensors on the host, and lies
+on disk as ``state.safetensors`` (weights and optimiser by parameter name) and ``progress.json``.
+Randomness needs no state: it follows from seed and step (``trainers/seeding.py``).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from trainers.adapters import SCALES
 from trainers.batches import Position
 from trainers.errors import StoreError
 from trainers.families import family
@@ -77,7 +78,7 @@ class Learner:
     """An encoder, one head per task, and AdamW over both.
 
     Args:
-        encoder: on its device, in float32.
+        encoder: on its device, in float32; of it is trained what ``requires_grad``.
         tasks: those trained together; each gets the head of its family, freshly made from ``seed``.
         width: of the encoder.
         optimisation: how to step.
@@ -97,11 +98,10 @@ class Learner:
         self.heads = nn.ModuleDict(dict(make_head(task, width, seed) for task in tasks))
         self.device = next(encoder.parameters()).device
         self.heads.to(self.device)
-        parameters = [parameter for _, parameter in self.named_parameters()]
-        # One dimension means bias or LayerNorm: shrinking those changes scale, not capacity.
+        named = list(self.named_parameters())
         groups: list[dict[str, Any]] = [
-            {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [weight for name, weight in named if _decays(name, weight)]},
+            {"params": [w for name, w in named if not _decays(name, w)], "weight_decay": 0.0},
         ]
         self.optimiser = torch.optim.AdamW(
             groups,
@@ -115,7 +115,8 @@ class Learner:
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Every trained parameter once, under a name that is the same in every process."""
         for name, parameter in self.encoder.named_parameters():
-            yield f"encoder.{name}", parameter
+            if parameter.requires_grad:
+                yield f"encoder.{name}", parameter
         for name, parameter in self.heads.named_parameters():
             yield f"heads.{name}", parameter
 
@@ -133,6 +134,15 @@ class Learner:
         for name, parameter in self.named_parameters():
             if parameter.dtype != torch.float32:
                 raise TypeError(f"{name} is {parameter.dtype}; weights are trained in float32")
+
+
+def _decays(name: str, weight: nn.Parameter) -> bool:
+    """Whether a weight is pulled towards zero.
+
+    One dimension means bias or LayerNorm: shrinking those changes scale, not capacity. A scale of
+    (IA)^3 has two and changes nothing at one, not at zero.
+    """
+    return weight.ndim > 1 and not name.endswith(SCALES)
 
 
 def make_head(task: TaskSpec, width: int, seed: int) -> tuple[str, nn.Module]:

@@ -1,9 +1,7 @@
-"""A training stage as legs: what is trained, from where, and what is saved.
+"""A training stage: what is trained, from where, and what is saved.
 
-    pretrain, target   one leg: the rate rises and falls
-    intermediate       the trunk at constant rate; its whole state is kept under ``trunk/`` so that
-                       a longer stage goes on from there; then a branch off it in which the rate
-                       falls, whose encoder is the stage's model
+Its legs (trainers/legs.py) are run one after the other. With an adapter, what is trained and saved is
+the adapter and the heads: the encoder that it sits in stays with the stage that trained it.
 
 A stage that is stopped leaves ``<name>.partial`` in the store: the state it was in and, in a branch,
 the trunk. The next attempt goes on from there as if nothing had happened.
@@ -21,17 +19,17 @@ from safetensors.torch import save_file
 
 from budgets.bill import Purpose
 from budgets.clock import Clock
+from trainers.adapter_places import FULL
 from trainers.checkpoints import PARTIAL, StageStore
 from trainers.encoder import save_encoder
 from trainers.errors import InfeasibleError, ModelError
 from trainers.families import family
-from trainers.loop import Course, Leg, Losses, SaveRhythm, Training, train
+from trainers.legs import TrainingStage, leg_of, n_legs
+from trainers.loop import Course, Losses, SaveRhythm, Training, train
 from trainers.meter import Meter
 from trainers.order import Outcome
-from trainers.schedule import branch, rise_and_fall, trunk
 from trainers.stage import (
     IntermediateStage,
-    PretrainStage,
     StageKind,
     TargetStage,
     TaskShare,
@@ -42,8 +40,6 @@ from trainers.warm import HEADS, WarmCache
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-TrainingStage = PretrainStage | IntermediateStage | TargetStage
 
 TRUNK = "trunk"
 FACTS = "facts.json"
@@ -141,8 +137,6 @@ class _Run:
     def load(self) -> None:
         """Bring encoder, heads, optimiser and data to where the stage begins or was stopped."""
         stage, warm = self._stage, self._warm
-        if stage.model.tuning != "full":
-            raise ModelError(f"tuning {stage.model.tuning!r} is not known; only 'full' is")
         shares = shares_of(stage)
         self._training = Training(
             courses=[
@@ -161,15 +155,10 @@ class _Run:
             until=self._lease.over,
             rhythm=SaveRhythm(self._lease.clock, self._save_partial),
         )
-        if stage.kind is StageKind.PRETRAIN:
-            encoder = warm.fresh_encoder(stage.model, stage.seed)
-        else:
-            encoder = warm.encoder(stage.model, stage.parent)
+        encoder = self._encoder = self._encoder_to_train()
         width = encoder.config.hidden_size
         head_of = stage.head_of if isinstance(stage, TargetStage) else ""
         earlier = warm.head(warm.task(head_of), width, stage.parent) if head_of else None
-        warm.lend()
-        self._encoder = encoder
         self._learner = Learner(
             encoder,
             [warm.task(share.task) for share in shares],
@@ -185,6 +174,17 @@ class _Run:
             self._lease.save_s = n_bytes / _SAVE_BYTES_PER_S
         self._restore()
         self._tokens_at_start = self._progress.n_tokens
+
+    def _encoder_to_train(self) -> PreTrainedModel:
+        stage, warm = self._stage, self._warm
+        if stage.kind is not StageKind.PRETRAIN:
+            return warm.to_train(stage.model, stage.parent, stage.seed)
+        if stage.model.tuning != FULL:
+            raise ModelError(
+                f"{stage.model.name} starts from random weights, and tuning {stage.model.tuning} would "
+                "leave them as they are. Pretrain it in full; stages above may have an adapter."
+            )
+        return warm.fresh_encoder(stage.model, stage.seed)
 
     def train(self) -> Outcome:
         """The legs that are left, in order."""
@@ -214,7 +214,7 @@ class _Run:
         if outcome is Outcome.DONE:
             with self._store.write(self._name, self._stage) as folder:
                 self._write_stage(folder)
-            self._warm.keep(self._name, self._learner.heads)
+            self._warm.keep(self._name, self._learner.heads, self._base())
         self._store.drop(self._name + PARTIAL)
 
     def trained(self, outcome: Outcome) -> Trained:
@@ -253,7 +253,10 @@ class _Run:
         self._lease.save_s = self._lease.clock.now_s() - begun_s
 
     def _write_stage(self, folder: Path) -> None:
-        save_encoder(self._encoder, self._warm.tokenizer(self._stage.model), folder)
+        if self._warm.adapter is None:
+            save_encoder(self._encoder, self._warm.tokenizer(self._stage.model), folder)
+        else:
+            self._warm.adapter.save(folder, self._base())
         heads = self._learner.heads.state_dict()
         save_file({name: weight.cpu().contiguous() for name, weight in heads.items()}, folder / HEADS)
         if self._trunk is not None:
@@ -261,6 +264,10 @@ class _Run:
         trained = self.trained(Outcome.DONE)
         record = {"facts": trained.facts, "rates": trained.rates}
         (folder / FACTS).write_text(json.dumps(record, indent=1, sort_keys=True))
+
+    def _base(self) -> str | None:
+        """The stage whose encoder the adapter sits in, if one is trained."""
+        return self._warm.base_of(self._stage.parent)
 
     def _facts(self) -> dict[str, float]:
         facts = {"padding_share": 1.0 - self._progress.n_tokens / max(1, self._progress.n_padded)}
@@ -279,22 +286,3 @@ def shares_of(stage: TrainingStage) -> tuple[TaskShare, ...]:
     if isinstance(stage, TargetStage):
         return (TaskShare(stage.task, 1.0, stage.data),)
     return stage.shares
-
-
-def n_legs(stage: TrainingStage) -> int:
-    """Legs of a stage."""
-    return 2 if isinstance(stage, IntermediateStage) else 1
-
-
-def leg_of(stage: TrainingStage, number: int, start_tokens: int) -> Leg:
-    """A leg of a stage; ``start_tokens`` is where it really began."""
-    warmup_tokens = stage.optimisation.warmup_share * stage.tokens
-    if not isinstance(stage, IntermediateStage):
-        return Leg(stage.tokens, rise_and_fall(warmup_tokens=warmup_tokens, total_tokens=stage.tokens))
-    if number == 0:
-        begins = stage.continues is None
-        return Leg(stage.tokens, trunk(warmup_tokens=warmup_tokens if begins else 0.0))
-    branch_tokens = stage.optimisation.decay_share * stage.tokens
-    return Leg(
-        start_tokens + branch_tokens, branch(start_tokens=start_tokens, branch_tokens=branch_tokens)
-    )

@@ -40,7 +40,7 @@ def hang_in_training():
 
 
 def hang_while_data_is_read():
-    trainers.warm.features = hang
+    trainers.teaching.features = hang
 
 
 def hang_in_evaluation():

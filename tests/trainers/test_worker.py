@@ -13,9 +13,9 @@ import trainers.loop
 from budgets.amount import DeviceTime
 from budgets.bill import Purpose
 from trainers.checkpoints import StageStore
+from trainers.legs import leg_of
 from trainers.order import Order, Outcome
 from trainers.stage import IntermediateStage, PretrainStage, TaskShare, stage_name
-from trainers.training import leg_of
 
 
 @pytest.fixture(scope="module")
