@@ -22,7 +22,7 @@ from scheduler.facts import StudyBegun
 from scheduler.policies.trust import Verdict, ladder_trust
 from scheduler.state import StudyState
 from scheduler.trial import Trial, TrialState, rung_word
-from trainers.stage import EvaluateStage, MergeStage, Stage, TargetStage
+from trainers.stage import EvaluateStage, InferStage, MergeStage, Stage, TargetStage
 
 if TYPE_CHECKING:
     from scheduler.plan import Plan
@@ -170,7 +170,7 @@ def _running(state: StudyState) -> list[str]:
 
 def stage_words(stage: Stage) -> str:
     """A stage in a few words: what, and on which task or how many tokens."""
-    if isinstance(stage, TargetStage | EvaluateStage | MergeStage):
+    if isinstance(stage, TargetStage | EvaluateStage | MergeStage | InferStage):
         return f"{stage.kind} {stage.task}"
     return f"{stage.kind} {stage.tokens:,} tokens"
 

@@ -8,6 +8,7 @@ has never seen.
     target                     tokens
     evaluate                   rows that are read        each task has its own tokens a row
     merge                      the same                  and the encoders that it is made of are read
+    infer                      ms that its load asks     scheduler/inference.py
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from budgets.forecast import Work
+from scheduler.inference import duration_ms
 from trainers.models import ModelEntry, entry
 from trainers.stage import (
     EvaluateStage,
     Half,
+    InferStage,
     IntermediateStage,
     MergeStage,
     ModelRef,
@@ -79,6 +82,12 @@ class Workload:
                 read_ms = _n_read(stage) * _read_ms(model.n_parameters or weights)
                 key = f"{stage.kind}/{task.family}/{name}/{how}"
                 return Work(key, rows, self._prior_ms(ops) + read_ms)
+            case InferStage(task=name, load=load):
+                task, rows = self.tasks[name], self._rows_read(stage)
+                sample_ms = 1000 * self._seconds(2 * weights * _tokens_a_row(task))
+                asked_ms = duration_ms(load, rows, sample_ms)
+                key = f"infer/{task.family}/{name}/{how}/{load.harness}"
+                return Work(key, asked_ms, _PRIOR_FIXED_MS + asked_ms)
             case TargetStage(task=name, tokens=tokens):
                 what, n_units = f"target/{self.tasks[name].family}/{name}", tokens
             case IntermediateStage():
@@ -94,7 +103,10 @@ class Workload:
 
     def _prior_ms(self, operations: int) -> int:
         """Six operations per weight and trained token, two per weight and scored token."""
-        return _PRIOR_FIXED_MS + round(1000 * operations / _PRIOR_OPS_PER_S[self.device_kind])
+        return _PRIOR_FIXED_MS + round(1000 * self._seconds(operations))
+
+    def _seconds(self, operations: int) -> float:
+        return operations / _PRIOR_OPS_PER_S[self.device_kind]
 
     def _model(self, name: str) -> ModelEntry:
         if name == self.model.name:
@@ -109,15 +121,16 @@ class Workload:
         masked = (s.rate for s in stage.shares if self.tasks[s.task].family is FamilyName.MASKED)
         return sum(masked)
 
-    def _rows_read(self, stage: ScoringStage) -> int:
-        """Examples that an evaluation reads: half of a split that search and report share.
+    def _rows_read(self, stage: ScoringStage | InferStage) -> int:
+        """Examples that are scored or asked: half of a split that search and report share.
 
         The candidates of a ranking are read whole, for every language anew; what tunes a report is read
         with it.
         """
         task = self.tasks[stage.task]
         halved = 2 if any(task.halved(language) for language in stage.languages) else 1
-        halved = 1 if is_tuned(task, stage.half) else halved
+        if not isinstance(stage, InferStage) and is_tuned(task, stage.half):
+            halved = 1
         pool = {self.identity(split, language) for split in task.pool for language in split.languages}
         rows = {data: data.n_rows or UNKNOWN_ROWS for data in stage.data}
         asked = (n // halved for data, n in rows.items() if data not in pool or task.search == task.pool)

@@ -12,6 +12,7 @@ TrainerError
   + StoreError                 the stage store cannot be read or written
   |   + ManifestMismatchError  a folder does not hold what its name says
   + WatchdogError              nothing guards the worker's leases
+  + LoadGenMissingError        MLPerf's load generator is not installed where a stage asks for it
   + InfeasibleError            the recipe cannot be trained here, however often it is tried
   + StageFailedError           a stage broke; carries what it cost
 
@@ -112,6 +113,17 @@ class ManifestMismatchError(StoreError):
 
 class WatchdogError(TrainerError):
     """No watchdog could be started for a worker."""
+
+
+class LoadGenMissingError(TrainerError):
+    """An inference stage is to be asked by MLPerf's load generator, and that is not installed here."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "inference.harness is 'loadgen' and mlperf_loadgen cannot be imported on this machine. "
+            "Install it where workers run (pip install 'interlude-scheduler[inference]'), or write "
+            "inference.harness: plain, which times without it."
+        )
 
 
 class InfeasibleError(TrainerError):

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _RECORDS = "records.parquet"
 # Tokens, padding counted, of one evaluation batch. No gradients are kept, so a GPU takes many times a
 # training batch; on a CPU larger batches only leave the cache.
-_BATCH_TOKENS = {"cuda": 65_536, "cpu": 4_096}
+BATCH_TOKENS = {"cuda": 65_536, "cpu": 4_096}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class _Run:
         self._cells = _Cells()
         self._n_saved = 0
         self._rhythm = SaveRhythm(lease.clock, self.save_partial)
-        self._batch_tokens = _BATCH_TOKENS[warm.device.type]
+        self._batch_tokens = BATCH_TOKENS[warm.device.type]
         self._encoder: PreTrainedModel
         self._head: nn.Module
         self.facts: dict[str, float] = {}

@@ -68,6 +68,7 @@ class Measurement:
         n_tokens: tokens trained on in this lease, without padding.
         facts: small numbers worth keeping: final loss, padding share, peak bytes, tokens per s.
         rates: the share of batches each task really got.
+        texts: what an infer stage has to say in words, by name: LoadGen's summaries.
         error: what went wrong, one line, for FAILED, INFEASIBLE and LOST.
         device: name of the device it ran on; empty where nobody can say.
         cpu: name of the processor, where ``device`` is a CPU; empty in journals that are older.
@@ -86,6 +87,7 @@ class Measurement:
     device: str = ""
     rate: float = 1.0
     cpu: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cost(self) -> Bill:

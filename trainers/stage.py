@@ -9,7 +9,7 @@ parent's fingerprint, so a chain of stages is its own key:
 
     pretrain -> intermediate(1M) -> intermediate(4M) -> ...
                      |                    |
-                   target ...           target -> evaluate(search), evaluate(report)
+                   target ...           target -> evaluate(search), evaluate(report), infer
 
 A merge stands on several: single-task intermediate stages, and the target stage of the control.
 """
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trainers.fingerprint import fingerprint
+from trainers.inference.load import Load
 from trainers.tasks.source import DataIdentity
 
 CODE_VERSION = 1  # raised when a change to the loop or a family changes results
@@ -33,6 +34,7 @@ class StageKind(StrEnum):
     TARGET = "target"
     EVALUATE = "evaluate"
     MERGE = "merge"
+    INFER = "infer"
 
 
 class Half(StrEnum):
@@ -219,8 +221,37 @@ class MergeStage:
     kind = StageKind.MERGE
 
 
+@dataclass(frozen=True, slots=True)
+class InferStage:
+    """What a finished model takes to answer: latency, throughput, memory; no weights are saved.
+
+    Attributes:
+        parent: the target stage, or for retrieval the stage whose encoder answers; None for retrieval
+            straight from a published model.
+        languages: the cells whose search half is asked.
+        data: of the cells, and of the pool that their candidates come from.
+        load: the traffic.
+        max_examples: per cell at most; None for all.
+        folded: whether an adapter is added to the weights that it adapts before the model answers.
+        definition: of the task (``TaskSpec.definition``).
+    """
+
+    model: ModelRef
+    parent: str | None
+    task: str
+    languages: tuple[str, ...]
+    data: tuple[DataIdentity, ...]
+    load: Load
+    max_examples: int | None = None
+    folded: bool = False
+    definition: str = ""
+    code: int = CODE_VERSION
+
+    kind = StageKind.INFER
+
+
 ScoringStage = EvaluateStage | MergeStage
-Stage = PretrainStage | IntermediateStage | TargetStage | ScoringStage
+Stage = PretrainStage | IntermediateStage | TargetStage | ScoringStage | InferStage
 
 
 def parents_of(stage: Stage) -> tuple[str, ...]:
@@ -229,7 +260,7 @@ def parents_of(stage: Stage) -> tuple[str, ...]:
     match stage:
         case IntermediateStage():
             above = (stage.continues, stage.parent)
-        case TargetStage() | EvaluateStage():
+        case TargetStage() | EvaluateStage() | InferStage():
             above = (stage.parent,)
         case MergeStage():
             above = (*(part.stage for part in stage.parts), stage.target, stage.base)

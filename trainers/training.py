@@ -92,10 +92,12 @@ class Lease:
 
     def over(self) -> bool:
         """Whether no more time is left than it takes to save, or none is wanted."""
-        if self.hurried():
-            return True
+        return self.hurried() or self.left_s() <= 0
+
+    def left_s(self) -> float:
+        """Seconds of work that are left before it is time to save; below zero once they are over."""
         kept_s = max(self.grace_s, _SAVE_MARGIN * self.save_s)
-        return self.meter.elapsed_s() >= self.limit_s - kept_s
+        return self.limit_s - kept_s - self.meter.elapsed_s()
 
 
 def run_training(stage: TrainingStage, warm: WarmCache, store: StageStore, lease: Lease) -> Trained:

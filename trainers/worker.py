@@ -30,7 +30,7 @@ from trainers.memory import free_cached, ran_out
 from trainers.meter import Meter
 from trainers.order import CellScore, Measurement, Order, Outcome
 from trainers.provenance import cpu_name
-from trainers.stage import ScoringStage, stage_name
+from trainers.stage import InferStage, ScoringStage, stage_name
 from trainers.tasks.spec import TaskSpec
 from trainers.watchdog import Watchdog
 
@@ -81,6 +81,7 @@ class _Found:
     facts: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 class Worker:
@@ -140,6 +141,7 @@ class Worker:
             error=found.error,
             device=_device_name(self._settings.device),
             cpu=cpu_name() if self._settings.device == "cpu" else "",
+            texts=found.texts,
         )
 
     def _carry_out(self, order: Order, meter: Meter, hurried: Callable[[], bool]) -> _Found:
@@ -147,6 +149,7 @@ class Worker:
         with meter.on(Purpose.LOAD):
             from trainers.checkpoints import PARTIAL, StageStore
             from trainers.evaluation import run_evaluation  # torch comes with these
+            from trainers.inference.measuring import run_inference
             from trainers.training import Lease, run_training
 
             _reset_peak(self._settings.device)
@@ -160,6 +163,9 @@ class Worker:
         if isinstance(stage, ScoringStage):
             scored = run_evaluation(stage, warm, store, lease)
             return _Found(scored.outcome, scored.scores, facts=scored.facts, error=scored.error)
+        if isinstance(stage, InferStage):
+            measured = run_inference(stage, warm, store, lease)
+            return _Found(measured.outcome, facts=measured.facts, texts=measured.texts)
         lease.save_s = self._save_s
         trained = run_training(stage, warm, store, lease)
         self._save_s = lease.save_s
@@ -201,6 +207,7 @@ def _recorded(folder: Path) -> _Found:
         scores=tuple(CellScore(**score) for score in record.get("scores", ())),
         facts=record.get("facts", {}),
         rates=record.get("rates", {}),
+        texts=record.get("texts", {}),
     )
 
 

@@ -31,7 +31,7 @@ from torch import nn
 
 from trainers.errors import TaskError
 from trainers.families.sequences import Frame, longest, pad_rows, token_ids
-from trainers.families.vectors import all_vectors, nearest
+from trainers.families.vectors import all_vectors, nearest, reading
 from trainers.tasks.examples import DOCUMENT, QUERY
 
 if TYPE_CHECKING:
@@ -113,11 +113,17 @@ class MiningFamily:
         language: str,
     ) -> Records:
         """Pairs found, predicted and there, per foreign sentence."""
-        del head, task, language
+        del head, language
         n_texts = len(examples["id"])
-        vectors_ND = all_vectors(
-            encoder, batches, n_texts, layer=entry.retrieval_layer, pooling=entry.pooling
-        )
+        return self.judge(all_vectors(encoder, batches, n_texts, read=reading(task, entry)), examples)
+
+    def place(self, row: Mapping[str, Any]) -> int:
+        """A feature per text, in their order."""
+        return int(row["example"])
+
+    def judge(self, vectors_ND: torch.Tensor, examples: Examples) -> Records:
+        """Pairs found, predicted and there, per foreign sentence, from the vectors of all sentences."""
+        n_texts = len(examples["id"])
         sides, parts, scored = (np.asarray(examples[name]) for name in ("side", "part", "scored"))
         keys = [set(row) for row in examples["keys"]]
         mined, n_gold = {}, np.zeros(n_texts)

@@ -28,7 +28,7 @@ import torch
 from torch import nn
 
 from trainers.families.sequences import ENCODER_INPUTS, Frame, longest, pad, pad_rows, token_ids
-from trainers.families.vectors import all_vectors, nearest, sentence_vectors
+from trainers.families.vectors import all_vectors, nearest, reading, sentence_vectors
 from trainers.tasks.examples import DOCUMENT, QUERY
 
 if TYPE_CHECKING:
@@ -119,13 +119,15 @@ class RankingFamily:
     ) -> Records:
         """Average precision of the first 20 documents of each query."""
         del head, language
-        vectors_ND = all_vectors(
-            encoder,
-            batches,
-            len(examples["id"]),
-            layer=None if task.train else entry.retrieval_layer,
-            pooling="first" if task.train else entry.pooling,
-        )
+        n_texts = len(examples["id"])
+        return self.judge(all_vectors(encoder, batches, n_texts, read=reading(task, entry)), examples)
+
+    def place(self, row: Mapping[str, Any]) -> int:
+        """A feature per text, in their order."""
+        return int(row["example"])
+
+    def judge(self, vectors_ND: torch.Tensor, examples: Examples) -> Records:
+        """Average precision of the first 20 documents of each query, from the vectors of all texts."""
         queries = [row for row, scored in enumerate(examples["scored"]) if scored]
         documents = [row for row, side in enumerate(examples["side"]) if side == DOCUMENT]
         if not queries:

@@ -20,7 +20,7 @@ from torch import nn
 
 from trainers.errors import TaskError
 from trainers.families.sequences import Frame, longest, pad, token_ids
-from trainers.families.vectors import all_vectors, nearest
+from trainers.families.vectors import all_vectors, nearest, reading
 from trainers.tasks.examples import DOCUMENT, QUERY
 
 if TYPE_CHECKING:
@@ -91,18 +91,21 @@ class RetrievalFamily:
         language: str,
     ) -> Records:
         """1 where the nearest document is the query's translation."""
-        del head, task, language
+        del head, language
+        n_texts = 2 * len(examples["query"])
+        read = reading(task, entry)
+        vectors_ND = all_vectors(encoder, batches, n_texts, read=read, place_of=self.place)
+        return self.judge(vectors_ND, examples)
+
+    def place(self, row: Mapping[str, Any]) -> int:
+        """A query is followed by its document."""
+        return 2 * int(row["example"]) + int(row["side"])
+
+    def judge(self, vectors_ND: torch.Tensor, examples: Examples) -> Records:
+        """1 where the nearest document is the query's translation, from the vectors of both."""
         n_examples = len(examples["query"])
         if n_examples == 0:
             return {"correct": np.zeros(0)}
-        vectors_ND = all_vectors(
-            encoder,
-            batches,
-            2 * n_examples,
-            layer=entry.retrieval_layer,
-            pooling=entry.pooling,
-            place_of=lambda row: 2 * int(row["example"]) + int(row["side"]),
-        )
         _, nearest_N1 = nearest(vectors_ND[QUERY::2], vectors_ND[DOCUMENT::2], 1)
         return {"correct": (nearest_N1[:, 0].cpu().numpy() == np.arange(n_examples)).astype(np.float64)}
 

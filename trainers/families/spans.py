@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainers.answers import exact_match, normaliser, token_f1
+from trainers.answers import Normaliser, exact_match, normaliser, token_f1
 from trainers.families.sequences import Frame, column, encode_batch, linear, longest, pad_rows, token_ids
 
 if TYPE_CHECKING:
@@ -176,11 +176,7 @@ class SpansFamily:
         del entry
         normalise = normaliser(task.metric, language)
         predictions = self.predict(encoder, head, batches, examples)
-        pairs = list(zip(predictions, examples["answers"], strict=True))
-        return {
-            "f1": np.array([token_f1(prediction, gold, normalise) for prediction, gold in pairs]),
-            "em": np.array([exact_match(prediction, gold, normalise) for prediction, gold in pairs]),
-        }
+        return answer_records(predictions, examples["answers"], [normalise] * len(predictions))
 
     def predict(
         self,
@@ -211,6 +207,17 @@ class SpansFamily:
                 zip(examples["context"], spans, strict=True)
             )
         ]
+
+
+def answer_records(
+    predictions: Sequence[str], golds: Sequence[Sequence[str]], rules: Sequence[Normaliser]
+) -> Records:
+    """F1 and exact match of each prediction against its gold answers, each by its own rule."""
+    answered = list(zip(predictions, golds, rules, strict=True))
+    return {
+        "f1": np.array([token_f1(*one) for one in answered]),
+        "em": np.array([exact_match(*one) for one in answered]),
+    }
 
 
 def _logits(encoder: nn.Module, head: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
@@ -18,12 +18,36 @@ from torch import nn
 from trainers.families.sequences import encode_batch
 
 if TYPE_CHECKING:
-    from trainers.families.base import Batch
+    from trainers.families.base import Batch, Examples, Records
     from trainers.model_table import Pooling
+    from trainers.models import ModelEntry
+    from trainers.tasks.spec import TaskSpec
 
 # Bound the similarity matrix, whatever the cell's size: 256 MiB in float32.
 _QUERIES_AT_ONCE = 1_024
 _DOCUMENTS_AT_ONCE = 65_536
+
+
+class Reading(NamedTuple):
+    """Where a text's vector is read: index into ``hidden_states`` (None: the last output), pooling."""
+
+    layer: int | None
+    pooling: Pooling
+
+
+def reading(task: TaskSpec, entry: ModelEntry) -> Reading:
+    """A trained dual encoder reads its first token's last state, any other task what the entry says."""
+    return Reading(None, "first") if task.train else Reading(entry.retrieval_layer, entry.pooling)
+
+
+class Judge(Protocol):
+    """A family whose records follow from the vectors of its texts."""
+
+    def place(self, row: Mapping[str, Any]) -> int:
+        """The place of a feature's text among the vectors of its cell."""
+
+    def judge(self, vectors_ND: torch.Tensor, examples: Examples) -> Records:
+        """Per-example statistics, from the vectors of all texts of a cell."""
 
 
 def sentence_vectors(
@@ -51,8 +75,7 @@ def all_vectors(
     batches: Iterator[tuple[Batch, Sequence[Mapping[str, Any]]]],
     n_texts: int,
     *,
-    layer: int | None,
-    pooling: Pooling,
+    read: Reading,
     place_of: Callable[[Mapping[str, Any]], int] = itemgetter("example"),
 ) -> torch.Tensor:
     """The vectors of all texts on the device, (N, D); ``place_of`` is the place of a feature's text.
@@ -62,7 +85,7 @@ def all_vectors(
     """
     vectors_ND: torch.Tensor | None = None
     for batch, rows in batches:
-        vectors_BD = sentence_vectors(encoder, batch, layer, pooling)
+        vectors_BD = sentence_vectors(encoder, batch, *read)
         if vectors_ND is None:
             vectors_ND = vectors_BD.new_zeros(n_texts, vectors_BD.shape[-1])
         places_B = torch.tensor([place_of(row) for row in rows], device=vectors_BD.device)

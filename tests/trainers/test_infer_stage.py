@@ -1,0 +1,180 @@
+"""An inference stage through a worker: asked plainly and by MLPerf's LoadGen, within its lease."""
+
+import json
+import threading
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+import pytest
+from worker_bench import GRACE, Bench, tiny_mirror
+
+import trainers.inference.loadgen
+from budgets.amount import DeviceTime
+from budgets.bill import Purpose
+from budgets.clock import MonotonicClock
+from budgets.codec import FactCodec
+from scheduler.facts import StageEnded
+from trainers.inference.answering import Predictor
+from trainers.inference.load import Harness, Load, Scenario
+from trainers.order import Order, Outcome
+from trainers.stage import InferStage, stage_name
+
+LOAD = Load(
+    harness=Harness.LOADGEN,
+    scenarios=tuple(Scenario),
+    min_duration_ms=150,
+    max_duration_ms=1_000,
+    min_queries=10,
+    streams=4,
+    server_latency_ms=200,
+    server_queries_per_s=None,
+    seed=3,
+)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """A bench with a finished target stage."""
+    place = tiny_mirror(tmp_path_factory.mktemp("mirror"))
+    bench = Bench(place, tmp_path_factory.mktemp("runs"))
+    assert bench.run(bench.target()).outcome is Outcome.DONE
+    return bench
+
+
+def infer(bench, name="xnli", languages=("sw", "ur"), **changes):
+    parent = stage_name(bench.target()) if name == "xnli" else None
+    load = replace(LOAD, **changes)
+    return InferStage(bench.model, parent, name, languages, (), load, max_examples=12)
+
+
+def run(bench, stage, limit_s=60.0, hurried=lambda: False):
+    worker = bench.new_worker(MonotonicClock())
+    return worker.run(Order("hold", stage, 1, DeviceTime(round(limit_s * 1000)), GRACE), hurried)
+
+
+@pytest.fixture(scope="module")
+def measured(bench):
+    return run(bench, infer(bench))
+
+
+def test_every_scenario_is_measured_billed_and_explained(bench, measured):
+    assert measured.outcome is Outcome.DONE, measured.error
+    assert not measured.scores  # what the objective is made of stays with evaluations
+    for word in ("single_stream", "multi_stream", "server", "offline"):
+        assert measured.facts[f"{word}_valid"] in {0.0, 1.0}
+        assert "MLPerf Results Summary" in measured.texts[word.replace("_", "-")]
+    assert measured.facts["latency_ms"] == measured.facts["single_stream_p90_ms"] > 0
+    assert measured.facts["offline_samples_per_s"] > 0
+    assert measured.facts["memory_bytes"] > measured.facts["model_bytes"] > 0
+    assert measured.facts["n_samples"] == 24
+    folder = bench.store.open(stage_name(infer(bench))) / "loadgen"
+    for test in (*Scenario, "accuracy"):
+        assert (folder / test / "mlperf_log_detail.txt").read_text().startswith(":::MLLOG")
+    # Four scenarios and the throughput, none shorter than asked.
+    assert measured.bill.amounts[Purpose.EVALUATE].ms > 4 * LOAD.min_duration_ms
+
+
+def test_the_lengths_of_each_language_are_reported(bench, measured):
+    table = pq.read_table(bench.store.open(stage_name(infer(bench))) / "latencies.parquet").to_pylist()
+    assert len(table) == 24
+    for language in ("sw", "ur"):
+        lengths = [row["n_tokens"] for row in table if row["language"] == language]
+        assert measured.facts[f"tokens_per_sample/{language}"] == pytest.approx(sum(lengths) / 12)
+        assert measured.facts[f"plain_p50_ms/{language}"] > 0
+
+
+def test_accuracy_mode_gives_the_points_of_an_evaluation_of_the_same_examples(bench, measured):
+    evaluation = replace(bench.evaluation(bench.target()), max_examples=12)
+    scores = {cell.language: cell.value for cell in bench.run(evaluation).scores}
+    assert set(scores) == {"sw", "ur"}
+    for language, points in scores.items():
+        assert measured.facts[f"accuracy_points/{language}"] == pytest.approx(points)
+        assert measured.facts[f"plain_points/{language}"] == pytest.approx(points)
+
+
+def test_retrieval_answers_with_vectors_that_score_as_an_evaluation_does(bench):
+    stage = infer(bench, "tatoeba", ("sw",), scenarios=(Scenario.SINGLE_STREAM,))
+    measured = run(bench, stage)
+    assert measured.outcome is Outcome.DONE, measured.error
+    assert measured.facts["n_samples"] == 12  # the queries; documents are indexed beforehand
+    evaluation = replace(bench.evaluation(None, "tatoeba", ("sw",)), max_examples=12)
+    (cell,) = bench.run(evaluation).scores
+    assert cell.value > 0
+    assert measured.facts["accuracy_points"] == pytest.approx(cell.value)
+
+
+def test_the_plain_harness_needs_no_load_generator(bench, monkeypatch):
+    monkeypatch.setattr(trainers.inference.loadgen, "loadgen_installed", lambda: False)
+    measured = run(bench, infer(bench, harness=Harness.PLAIN))
+    assert measured.outcome is Outcome.DONE, measured.error
+    assert measured.facts["latency_ms"] == measured.facts["plain_p90_ms"]
+    assert not measured.texts
+
+
+def test_a_worker_without_loadgen_says_what_to_install_and_what_works_without_it(bench, monkeypatch):
+    monkeypatch.setattr(trainers.inference.loadgen, "loadgen_installed", lambda: False)
+    measured = run(bench, infer(bench, seed=99))
+    assert measured.outcome is Outcome.FAILED
+    assert "interlude-scheduler[inference]" in measured.error
+    assert "inference.harness: plain" in measured.error
+
+
+def test_a_lease_too_short_for_all_parts_keeps_those_it_had_time_for(bench):
+    stage = infer(bench, seed=5, min_duration_ms=700, scenarios=(Scenario.SINGLE_STREAM,))
+    name = stage_name(stage)
+    short = run(bench, stage, limit_s=GRACE.ms / 1000 + 1.4)
+    assert short.outcome is Outcome.TRUNCATED
+    assert short.bill.total.ms < GRACE.ms + 1_400 + 200
+    assert bench.store.has(f"{name}.partial")
+    kept = json.loads((bench.store.open(f"{name}.partial") / "facts.json").read_text())
+    assert "single-stream" not in kept["done"]
+    done = run(bench, stage)
+    assert done.outcome is Outcome.DONE
+    assert done.facts["plain_p90_ms"] == kept["facts"]["plain_p90_ms"]  # not measured anew
+    assert not bench.store.has(f"{name}.partial")
+
+
+def test_a_stop_in_the_middle_of_a_test_discards_it_and_the_next_test_is_sound(bench):
+    stage = infer(bench, seed=6, scenarios=(Scenario.SINGLE_STREAM,))
+    asked = iter([False] * 60)
+    stopped = run(bench, stage, hurried=lambda: next(asked, True))
+    assert stopped.outcome is Outcome.STOPPED
+    assert run(bench, stage).outcome is Outcome.DONE
+
+
+def test_an_error_of_the_model_inside_loadgen_is_raised_outside_of_it(bench, monkeypatch):
+    stage = infer(bench, seed=7, scenarios=(Scenario.SERVER,))
+    real, calls = Predictor.answers, []
+
+    def breaks(self, numbers):
+        calls.append(numbers)
+        if threading.current_thread() is not threading.main_thread():
+            raise ZeroDivisionError("in the server's thread")
+        return real(self, numbers)
+
+    monkeypatch.setattr(Predictor, "answers", breaks)
+    with pytest.raises(ZeroDivisionError, match="server's thread"):
+        run(bench, stage)
+    assert calls
+    monkeypatch.undo()
+    assert run(bench, stage).outcome is Outcome.DONE
+
+
+def test_a_stage_found_done_gives_the_same_figures_and_summaries(bench, measured):
+    again = run(bench, infer(bench))
+    assert again.texts == measured.texts
+    assert again.facts["latency_ms"] == measured.facts["latency_ms"]
+
+
+def test_a_measurement_with_summaries_comes_back_from_the_journal(measured):
+    facts = FactCodec((StageEnded,))
+    ended = StageEnded("t0000", measured)
+    assert facts.read(*facts.write(ended)) == ended
+
+
+def test_a_measurement_of_before_has_no_summaries(measured):
+    facts = FactCodec((StageEnded,))
+    kind, payload = facts.write(StageEnded("t0000", measured))
+    older = json.loads(payload)
+    del older["measurement"]["texts"]
+    assert facts.read(kind, json.dumps(older)).measurement.texts == {}
