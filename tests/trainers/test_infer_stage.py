@@ -178,3 +178,17 @@ def test_a_measurement_of_before_has_no_summaries(measured):
     older = json.loads(payload)
     del older["measurement"]["texts"]
     assert facts.read(kind, json.dumps(older)).measurement.texts == {}
+
+
+def test_a_folded_adapter_answers_alike_with_fewer_bytes(bench):
+    model = replace(bench.model, tuning="lora")
+    target = replace(bench.target(), model=model)
+    assert bench.run(target).outcome is Outcome.DONE
+    beside = replace(infer(bench, harness=Harness.PLAIN), model=model, parent=stage_name(target))
+    folded = replace(beside, folded=True)
+    found = {stage.folded: run(bench, stage).facts for stage in (beside, folded)}
+    assert found[True]["plain_points"] == pytest.approx(found[False]["plain_points"])
+    assert found[True]["model_bytes"] < found[False]["model_bytes"]
+    assert found[True]["memory_bytes"] < found[False]["memory_bytes"]
+    in_full = run(bench, infer(bench, harness=Harness.PLAIN)).facts
+    assert found[True]["model_bytes"] == in_full["model_bytes"]
