@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from budgets.errors import SpecError
 from scheduler.asked import asked_languages, known_languages, scorable_languages
 from scheduler.checks_mixing import mixing_problems
+from scheduler.checks_tuning import tuning_problems
 from scheduler.places import POSTGRESQL
 from scheduler.registration import registration_problems
 from trainers.errors import ModelError, TaskError, nearest
@@ -36,6 +37,7 @@ def problems_of(spec: StudySpec) -> list[str]:
         *_languages(spec),
         *_skipped(spec),
         *_models(spec),
+        *tuning_problems(spec),
         *_data(spec),
         *_places(spec),
         *_search(spec),

@@ -22,6 +22,7 @@ from budgets.forecast import Work
 from scheduler.mix import Mix
 from scheduler.space import Point
 from scheduler.spec import StudySpec
+from scheduler.spec_parts import steps_of
 from scheduler.tree import Node, StageTree
 from scheduler.trial import Recipe
 from trainers.models import entry
@@ -30,7 +31,6 @@ from trainers.stage import (
     Half,
     IntermediateStage,
     ModelRef,
-    Optimisation,
     Stage,
     TaskShare,
 )
@@ -146,7 +146,7 @@ class ListedTree(StageTree):
         parent: Node | None = None
         if recipe.mix.count:
             shares = tuple(TaskShare(domain, rate, ()) for domain, rate in self.rates(recipe.mix))
-            steps = Optimisation(settings.learning_rate, settings.batch_tokens)
+            steps = steps_of(settings, recipe.tuning)
             parent = self._node(
                 IntermediateStage(
                     self._ref, None, None, shares, 0, settings.rungs[rung], steps, recipe.seed

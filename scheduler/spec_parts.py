@@ -12,6 +12,7 @@ from pydantic import Field
 
 from budgets.spec import Count, Number, SpecModel, Whole
 from trainers.mixing import Rule
+from trainers.stage import Optimisation
 
 Natural = Annotated[Whole, Field(ge=0)]
 Positive = Annotated[Whole, Field(ge=1)]
@@ -22,6 +23,7 @@ Languages = Annotated[tuple[str, ...], Field(min_length=1)]
 Weight = Annotated[Number, Field(gt=0)]
 VariantName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
 Tuning = Literal["full", "lora", "ia3", "bottleneck"]
+LearningRate = Rate | Annotated[Mapping[str, Rate], Field(min_length=1)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
@@ -122,7 +124,7 @@ class IntermediateSpec(SpecModel):
         mixing: how often each is drawn.
         rungs: tokens trained on, ascending; each rung continues the one before.
         merged: the rung below them; None leaves it out.
-        learning_rate: peak, after warm-up.
+        learning_rate: peak, after warm-up; or one for each tuning of the study.
         batch_tokens: tokens, with padding, per optimiser step.
         accumulation: micro-batches per optimiser step.
     """
@@ -135,7 +137,7 @@ class IntermediateSpec(SpecModel):
     mixing: MixingSpec = MixingSpec()
     rungs: Annotated[tuple[Tokens, ...], Field(min_length=1)]
     merged: MergedSpec | None = None
-    learning_rate: Rate
+    learning_rate: LearningRate
     batch_tokens: Tokens = 2048
     accumulation: Positive = 1
 
@@ -165,6 +167,7 @@ class TargetSpec(SpecModel):
         languages: ISO codes, a definition of *low-resource*, or ``all``.
         skip: cells to do without, as ``task/language``.
         tokens: trained on per target task, on English data.
+        learning_rate: peak; or one for each tuning of the study.
         max_examples: examples per cell that the search scores at most; None for all.
     """
 
@@ -173,10 +176,17 @@ class TargetSpec(SpecModel):
     languages: Annotated[tuple[str, ...], Field(min_length=1)] | LowResourceSpec | Literal["all"]
     skip: tuple[str, ...] = ()
     tokens: Tokens
-    learning_rate: Rate = 2e-5
+    learning_rate: LearningRate = 2e-5
     batch_tokens: Tokens = 2048
     accumulation: Positive = 1
     max_examples: Tokens | None = None
+
+
+def steps_of(part: IntermediateSpec | TargetSpec, tuning: str) -> Optimisation:
+    """How the stages of that part of a study step under a tuning."""
+    given = part.learning_rate
+    rates = given if isinstance(given, Mapping) else {tuning: given}
+    return Optimisation(rates[tuning], part.batch_tokens, part.accumulation)
 
 
 class ObjectivesSpec(SpecModel):

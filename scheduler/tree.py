@@ -24,6 +24,7 @@ from budgets.forecast import Work
 from scheduler.mix import Mix
 from scheduler.needs import chain
 from scheduler.spec import StudySpec
+from scheduler.spec_parts import steps_of
 from scheduler.trial import MERGED, Recipe
 from scheduler.workload import UNKNOWN_ROWS, Workload, is_tuned
 from trainers.mixing import draw_rates, with_text_share
@@ -195,7 +196,7 @@ class StageTree:
                 shares,
                 before,
                 tokens,
-                Optimisation(settings.learning_rate, settings.batch_tokens, settings.accumulation),
+                steps_of(settings, recipe.tuning),
                 recipe.seed,
             )
             nodes.append(self._node(stage))
@@ -218,7 +219,7 @@ class StageTree:
             task.name,
             self._train_data(task, task.train_languages[:1]),
             target.tokens,
-            Optimisation(target.learning_rate, target.batch_tokens, target.accumulation),
+            steps_of(target, self._model.tuning),
             seed,
             task.definition,
             head_of,

@@ -48,7 +48,8 @@ def from_directory(directory: Path) -> ModelEntry:
         _check_encoder(config, path)
         n_layers, width = _number(config, _LAYERS), _number(config, _WIDTH)
         positions = _number(config, _POSITIONS)
-        after_padding = config.get("model_type") in _POSITIONS_AFTER_PADDING
+        architecture = str(config.get("model_type", ""))
+        after_padding = architecture in _POSITIONS_AFTER_PADDING
         n_segments = int(config.get("type_vocab_size", 1))
         first = int(config.get("pad_token_id", 1)) + 1 if after_padding else 0
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -66,6 +67,7 @@ def from_directory(directory: Path) -> ModelEntry:
         width=width,
         n_parameters=_n_weights(directory),
         n_segments=max(1, n_segments),
+        architecture=architecture,
     )
 
 

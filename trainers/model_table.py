@@ -42,6 +42,7 @@ class ModelEntry:
             safetensors hold, and None where it has none.
         pooling: what retrieval takes of that layer, the mean over a sentence's tokens or the first.
         n_segments: segment embeddings; where there are two, the second text of a pair has its own.
+        architecture: the ``model_type`` of its config, for what hangs on the names of its layers.
         world: ``hub`` for real data, ``toy`` for the generated world.
         shape: XLM-R config of a model that starts from random weights; its vocabulary is set by
             the tokenizer. None for a pretrained model.
@@ -57,6 +58,7 @@ class ModelEntry:
     n_parameters: int | None
     pooling: Pooling = "mean"
     n_segments: int = 1
+    architecture: str = ""
     world: str = "hub"
     shape: Mapping[str, int] | None = None
 
@@ -70,6 +72,7 @@ MODELS: Mapping[str, ModelEntry] = {
     for entry in (
         ModelEntry(
             name="xlm-roberta-large",
+            architecture="xlm-roberta",
             hub_id="FacebookAI/xlm-roberta-large",
             revision="c23d21b0620b635a76227c604d44e43a9f0ee389",
             max_length=512,
@@ -80,6 +83,7 @@ MODELS: Mapping[str, ModelEntry] = {
         ),
         ModelEntry(
             name="xlm-roberta-base",
+            architecture="xlm-roberta",
             hub_id="FacebookAI/xlm-roberta-base",
             revision="e73636d4f797dec63c3081bb6ed5c7b0bb3f2089",
             max_length=512,
@@ -90,6 +94,7 @@ MODELS: Mapping[str, ModelEntry] = {
         ),
         ModelEntry(
             name="xlm-roberta-xl",
+            architecture="xlm-roberta-xl",
             hub_id="facebook/xlm-roberta-xl",
             revision="aa5d120255845efeebc9b7f42822a1dd0f9ece9d",
             max_length=512,
@@ -100,6 +105,7 @@ MODELS: Mapping[str, ModelEntry] = {
         ),
         ModelEntry(
             name="xlm-roberta-xxl",
+            architecture="xlm-roberta-xl",
             hub_id="facebook/xlm-roberta-xxl",
             revision="03e0fb540c3c9afd4bdda0072e7cb82d2eafd060",
             max_length=512,
@@ -110,6 +116,7 @@ MODELS: Mapping[str, ModelEntry] = {
         ),
         ModelEntry(
             name="bert-base-multilingual-cased",
+            architecture="bert",
             hub_id="google-bert/bert-base-multilingual-cased",
             revision="3f076fdb1ab68d5b2880cb87a0886f315b8146f8",
             max_length=512,
@@ -121,6 +128,7 @@ MODELS: Mapping[str, ModelEntry] = {
         ),
         ModelEntry(
             name="mdeberta-v3-base",
+            architecture="deberta-v2",
             hub_id="microsoft/mdeberta-v3-base",
             revision="a0484667b22365f84929a935b5e50a51f71f159d",
             max_length=512,
@@ -131,6 +139,7 @@ MODELS: Mapping[str, ModelEntry] = {
         ),
         ModelEntry(
             name="rembert",
+            architecture="rembert",
             hub_id="google/rembert",
             revision="65da5133da36e29dfca67d4f0dd9f7f9db21b563",
             max_length=512,
@@ -142,6 +151,7 @@ MODELS: Mapping[str, ModelEntry] = {
         ),
         ModelEntry(
             name="eurobert-210m",
+            architecture="eurobert",
             hub_id="EuroBERT/EuroBERT-210m",
             revision="39b51e15dd1f1a06f58b5cbf6a8a188cec60bd0e",
             max_length=8192,
@@ -152,6 +162,7 @@ MODELS: Mapping[str, ModelEntry] = {
         ),
         ModelEntry(
             name="eurobert-610m",
+            architecture="eurobert",
             hub_id="EuroBERT/EuroBERT-610m",
             revision="d9af784ed20db6c2096e335ec6a67dd4a219924c",
             max_length=8192,
@@ -162,6 +173,7 @@ MODELS: Mapping[str, ModelEntry] = {
         ),
         ModelEntry(
             name="eurobert-2.1b",
+            architecture="eurobert",
             hub_id="EuroBERT/EuroBERT-2.1B",
             revision="81245a4d71f43452badf5e04458e4ddb831ff109",
             max_length=8192,
@@ -172,6 +184,7 @@ MODELS: Mapping[str, ModelEntry] = {
         ),
         ModelEntry(
             name="mmbert-small",
+            architecture="modernbert",
             hub_id="jhu-clsp/mmBERT-small",
             revision="abc32620dd4f6ab06f5fbe905dc25f310618e09f",
             max_length=8192,
@@ -182,6 +195,7 @@ MODELS: Mapping[str, ModelEntry] = {
         ),
         ModelEntry(
             name="mmbert-base",
+            architecture="modernbert",
             hub_id="jhu-clsp/mmBERT-base",
             revision="c5955035435e2bf121cde7f3c8863ef52ff35d82",
             max_length=8192,
@@ -192,6 +206,7 @@ MODELS: Mapping[str, ModelEntry] = {
         ),
         ModelEntry(
             name="mini-xlmr",
+            architecture="xlm-roberta",
             hub_id="",
             revision="",
             max_length=512,
@@ -202,6 +217,7 @@ MODELS: Mapping[str, ModelEntry] = {
         ),
         ModelEntry(
             name="toy-tiny",
+            architecture="xlm-roberta",
             hub_id="",
             revision="",
             max_length=96,
