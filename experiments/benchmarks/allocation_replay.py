@@ -142,7 +142,13 @@ def replayed(world: World, method: Method, *, cap: DeviceTime, run: int, devices
     spec = tree.spec
     account = Account(MemoryJournal(STUDY_FACTS))
     account.book(StudyBegun(spec.name, spec.model_dump(mode="json"), "", {}), Opened(cap))
-    chosen = policy(method.policy, n_rungs=tree.n_rungs, eta=spec.search.eta, seed=spec.seed)
+    chosen = policy(
+        method.policy,
+        n_rungs=tree.n_rungs,
+        eta=spec.search.eta,
+        seed=spec.seed,
+        has_merged=tree.has_merged,
+    )
     timed = _Timed(Engine(tree, account, chosen, _sampler(seen.space, spec, method, run), devices))
     leases = Leases(seen.bound(tree), shares=method.shares)
     outcome = drive_table(timed, leases.run, devices)

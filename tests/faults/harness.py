@@ -54,7 +54,7 @@ class Drivers:
     """Starts drivers: each a fork of one process that has imported everything.
 
     Attributes:
-        pace: how many times longer a stage takes.
+        pace: how many times longer a stage takes until all faults have happened.
         at_hand: drivers that find out what happens to an undisturbed study.
     """
 

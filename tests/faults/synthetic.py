@@ -48,9 +48,13 @@ class Fuses:
         """The file that says that a fault has happened, and in which process."""
         return self.folder / f"burnt-{number}"
 
+    def first(self) -> int | None:
+        """The fault that burns next; None when all have burnt."""
+        return next((i for i in range(len(self.faults)) if not self.burnt(i).exists()), None)
+
     def due(self, place: str) -> str | None:
         """The fault that happens here and now, if any; it is marked as burnt."""
-        number = next((i for i in range(len(self.faults)) if not self.burnt(i).exists()), None)
+        number = self.first()
         if number is None or self.faults[number]["at"] != place:
             return None
         self._passed[number] = self._passed.get(number, 0) + 1
@@ -133,7 +137,8 @@ class SyntheticWorker(Worker):
         return None
 
     def _sleep(self, name: str) -> None:
-        time.sleep(self._pace * (0.002 + 0.010 * self._chance("time", name)))
+        pace = 1 if self._fuses.first() is None else self._pace
+        time.sleep(pace * (0.002 + 0.010 * self._chance("time", name)))
 
     def _scores(self, stage: EvaluateStage, lineage: Mapping[str, Any]) -> tuple[CellScore, ...]:
         tasks, tokens = lineage["tasks"], lineage["tokens"]

@@ -61,7 +61,8 @@ class Cluster:
     """A head node with one CPU, a second node with another, and drivers on the head.
 
     Attributes:
-        pace: how many times longer a stage takes, so that both nodes get some.
+        pace: how many times longer a stage takes, until all faults have happened: a node that is slow
+            to start its worker gets some too.
         at_hand: drivers that find out what happens to an undisturbed study.
     """
 
@@ -159,7 +160,7 @@ _KILL_NODE = {"at": "anything on second node", "do": "node, hang", "n": 1}
     [
         ("worker killed, worker hangs", (_KILL_WORKER, _HANG), 4),
         ("driver killed", (_KILL_DRIVER,), 4),
-        ("node killed", (_KILL_NODE,), 20),
+        ("node killed", (_KILL_NODE,), 60),
     ],
 )
 def test_the_study_ends_inside_its_cap_on_ray(cluster, results, kind, faults, pace):
