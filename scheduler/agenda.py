@@ -201,7 +201,8 @@ class SearchAgenda:
             if trial.role is not Role.FINAL:
                 self._tried.add(trial.recipe.mix)
                 costs = self._climb.path_cost_ms(trial) if counts_cost else {}
-                self._standings.put(Standing(trial, costs))
+                measured = {rung: self._climb.figures(trial, rung) for rung in trial.trained_scores}
+                self._standings.put(Standing(trial, costs, measured))
         self._n_moves = len(self._state.moves)
 
     def why_over(self, spent: DeviceTime, cap: DeviceTime) -> Ending:

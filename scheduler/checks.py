@@ -15,6 +15,7 @@ from scheduler.checks_mixing import mixing_problems
 from scheduler.checks_tuning import tuning_problems
 from scheduler.places import POSTGRESQL
 from scheduler.registration import registration_problems
+from scheduler.spec_inference import inference_problems
 from trainers.errors import ModelError, TaskError, nearest
 from trainers.models import entry
 from trainers.tasks.catalog import TASKS, benchmark
@@ -41,6 +42,7 @@ def problems_of(spec: StudySpec) -> list[str]:
         *_data(spec),
         *_places(spec),
         *_search(spec),
+        *inference_problems(spec),
         *registration_problems(spec),
     ]
 

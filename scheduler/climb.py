@@ -9,6 +9,7 @@ from budgets.amount import ZERO, DeviceTime
 from budgets.forecast import Estimate, Forecast
 from scheduler.demand import Demand, Needed, needed
 from scheduler.facts import StageShared, TrialMoved
+from scheduler.inference import figures
 from scheduler.lessons import lesson_of, worked
 from scheduler.observation import Observation
 from scheduler.score import group_means, sampling_error, score
@@ -224,6 +225,13 @@ class Climb:
         A look at merged encoders has no part in the cost of a recipe.
         """
         return {rung: self._path_ms(trial, rung) for rung in trial.trained_scores}
+
+    def figures(self, trial: Trial, rung: int) -> tuple[float, ...]:
+        """What inference measured at a finished rung, in the order of the spec's objectives."""
+        nodes = self._nodes(trial.recipe, rung, self.half(trial))
+        stages = {node.name: node.stage for node in nodes}
+        measured = self._tree.spec.objectives.measured
+        return figures(measured, stages, lambda name: self._state.stages[name].facts)
 
     def _path_ms(self, trial: Trial, rung: int) -> int:
         """As above for one rung; counted once, since a stage that is done costs no more."""

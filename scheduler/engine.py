@@ -273,6 +273,6 @@ class Engine:
         if trial.state is TrialState.DONE and (top in trial.scores or trial.role is Role.CONTROL):
             score = trial.scores[max(trial.scores)]
             costs = self._climb.path_cost_ms(trial)
-            hours = DeviceTime(costs[max(costs)]).hours
-            values = (score, hours) if self._spec.objectives.gpu_hours else (score,)
+            hours = (DeviceTime(costs[max(costs)]).hours,) if self._spec.objectives.gpu_hours else ()
+            values = (score, *hours, *self._climb.figures(trial, max(costs)))
         self._sampler.tell(trial.recipe.mix, values)

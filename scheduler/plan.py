@@ -18,6 +18,7 @@ from scheduler.drivers.table import drive_table
 from scheduler.lessons import Lessons
 from scheduler.needs import unpinned_repos
 from scheduler.spec import StudySpec
+from scheduler.spec_inference import inference_notes
 from scheduler.state import StudyState
 from scheduler.study import Study, least_cap, simulated, space_of, tree_of
 from scheduler.trial import MERGED, Role
@@ -58,7 +59,7 @@ class Plan:
         n_finals: repetitions of finalists and control on report cells.
         reason: why the study would end.
         beyond: what the cap cannot reach, in words.
-        notes: what the forecast learned from, in words.
+        notes: what the forecast learned from, and what inference is measured with, in words.
         n_merged: sampled mixes that are looked at merged; None without that rung.
     """
 
@@ -143,7 +144,7 @@ def plan_study(spec: StudySpec, lessons: Lessons = _NO_LESSONS) -> Plan:
         n_finals=len(state.finals),
         reason=state.ended or "the plan looks no further than this",
         beyond=_beyond(spec, by_rung, len(sampled), len(state.finals)),
-        notes=lessons.notes,
+        notes=(*lessons.notes, *inference_notes(spec)),
         n_merged=n_merged,
     )
 

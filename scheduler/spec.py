@@ -21,6 +21,7 @@ from scheduler.asked import cells_of, languages_of, mixed_languages_of, scorable
 from scheduler.checks import problems_of
 from scheduler.own_tasks import OwnTasks, own_tasks
 from scheduler.registration import PreregistrationSpec
+from scheduler.spec_inference import InferenceSpec
 from scheduler.spec_parts import (
     DataSpec,
     FinalSpec,
@@ -67,6 +68,7 @@ class StudySpec(SpecModel):
     search: SearchSpec = SearchSpec()
     final: FinalSpec = FinalSpec()
     tracking: TrackingSpec = TrackingSpec()
+    inference: InferenceSpec | None = None
     preregistration: PreregistrationSpec | None = None
 
     @property

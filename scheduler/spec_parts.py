@@ -25,6 +25,7 @@ VariantName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=4
 Tuning = Literal["full", "lora", "ia3", "bottleneck"]
 LearningRate = Rate | Annotated[Mapping[str, Rate], Field(min_length=1)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+MEASURED: tuple[Literal["latency_ms", "memory_mb"], ...] = ("latency_ms", "memory_mb")
 
 
 class ModelSpec(SpecModel):
@@ -190,15 +191,31 @@ def steps_of(part: IntermediateSpec | TargetSpec, tuning: str) -> Optimisation:
 
 
 class ObjectivesSpec(SpecModel):
-    """What is traded off. The score is always among them."""
+    """What is traded off. The score is always among them.
+
+    Attributes:
+        score: mean over target tasks, in points.
+        gpu_hours: device time of a recipe's whole way.
+        latency_ms: of one sample, the 90th percentile, mean over the tasks that ``inference`` asks.
+        memory_mb: of the model and what one answer holds beside it, likewise; 10^6 bytes.
+    """
 
     score: Literal["max"]
     gpu_hours: Literal["min"] | None = None
+    latency_ms: Literal["min"] | None = None
+    memory_mb: Literal["min"] | None = None
+
+    @property
+    def measured(self) -> tuple[Literal["latency_ms", "memory_mb"], ...]:
+        """Those that an inference stage measures."""
+        asked = {"latency_ms": self.latency_ms, "memory_mb": self.memory_mb}
+        return tuple(name for name in MEASURED if asked[name])
 
     @property
     def directions(self) -> tuple[Literal["max", "min"], ...]:
-        """One word per objective: the score, then device time if it is one."""
-        return ("max",) if self.gpu_hours is None else ("max", "min")
+        """One word per objective: the score, device time if it is one, then what is measured."""
+        lower: list[Literal["max", "min"]] = ["min"] * (len(self.measured) + bool(self.gpu_hours))
+        return ("max", *lower)
 
 
 class SearchSpec(SpecModel):

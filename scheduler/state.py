@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -84,6 +84,11 @@ class StageRecord:
     def charged(self) -> DeviceTime:
         """Device time of all attempts."""
         return DeviceTime.total(m.cost.total for m in self.measurements)
+
+    @property
+    def facts(self) -> Mapping[str, float]:
+        """Figures of the attempt that succeeded."""
+        return next((m.facts for m in self.measurements if m.outcome is Outcome.DONE), {})
 
     @property
     def scores(self) -> tuple[CellScore, ...]:

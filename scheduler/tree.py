@@ -3,9 +3,8 @@
     [pretrain] -> intermediate(rung 0) -> intermediate(rung 1) -> ...
                                               |
                                   target(task) -> evaluate(task)      for each trained target,
-                                                                      after the tasks before it
-                                  evaluate(task)                      for retrieval
-
+                                               -> infer(task)         after the tasks before it
+                                  evaluate(task), infer(task)         for retrieval
     [pretrain] -> intermediate(one task, rung 0) for each task of the mix \
                -> target(task) of the control ----------------------------> merge(task)
 
@@ -18,9 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from budgets.forecast import Work
+from scheduler.inference import infer_stages, is_asked
 from scheduler.mix import Mix
 from scheduler.needs import chain
 from scheduler.spec import StudySpec
@@ -148,7 +148,10 @@ class StageTree:
             targets = self._targets(self._tasks[task], encoder, recipe.seed)
             nodes += targets
             parent = targets[-1].name if targets else encoder
-            nodes.append(self._evaluate(self._tasks[task], languages, parent, half))
+            scored = partial(self._evaluation, self._tasks[task], languages, parent)
+            nodes.append(self._node(scored(half)))
+            if is_asked(self.spec, recipe, half):
+                nodes += map(self._node, infer_stages(self.spec, scored(Half.SEARCH)))
         return tuple({node.name: node for node in nodes}.values())
 
     def _merged(self, recipe: Recipe, half: Half) -> tuple[Node, ...]:
@@ -226,10 +229,10 @@ class StageTree:
         )
         return self._node(stage)
 
-    def _evaluate(
+    def _evaluation(
         self, task: TaskSpec, languages: tuple[str, ...], parent: str | None, half: Half
-    ) -> Node:
-        stage = EvaluateStage(
+    ) -> EvaluateStage:
+        return EvaluateStage(
             self._model,
             parent,
             task.name,
@@ -239,7 +242,6 @@ class StageTree:
             self._most(half),
             task.definition,
         )
-        return self._node(stage)
 
     def _most(self, half: Half) -> int | None:
         """Examples of a cell that are scored at most."""

@@ -17,6 +17,7 @@ from trainers.errors import ModelError
 
 FULL = "full"
 TUNINGS = (FULL, "lora", "ia3", "bottleneck")
+FOLDABLE = ("lora", "ia3")  # linear: their effect can be added to the weights they adapt
 
 
 @dataclass(frozen=True, slots=True)

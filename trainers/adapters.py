@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from trainers.adapter_places import TUNINGS, places_of
+from trainers.adapter_places import FOLDABLE, TUNINGS, places_of
 from trainers.bottleneck import BottleneckModel
 from trainers.errors import ModelError, StoreError
 from trainers.seeding import seed_everything
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 RANK, ALPHA = 8, 16  # for RoBERTa large; base had the same rank: Hu et al., table 9
-FOLDABLE = ("lora", "ia3")
 SCALES = ".ia3_l.default"  # what the names of (IA)^3's vectors end with, in the encoder
 
 _NAME = "default"  # PEFT's, of the only adapter of an encoder; its files leave it out

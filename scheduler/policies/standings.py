@@ -1,4 +1,4 @@
-"""How sampled trials stand at each rung: non-dominated rank on (score, cost), then score, then name.
+"""How sampled trials stand at each rung: non-dominated rank on score and costs, then score, then name.
 
 A trial that moves changes its own place and nobody else's score, so places are kept sorted and a move
 costs one insertion; the fronts are peeled again only at a rung that somebody has finished since.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import le
 
 from scheduler.policies.trust import Foresight, RungTrust
 from scheduler.trial import Role, Trial, TrialState
 
-_Place = tuple[float, int, str]  # score, negated; class of cost; name
+_Costs = tuple[int, ...]  # classes of what is to be low
+_Place = tuple[float, _Costs, str]  # score, negated; costs; name
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,16 @@ class Standing:
         trial: with its scores by rung, in points, higher is better.
         cost_ms: device time of its whole path at each finished rung, shared stages included, in
             milliseconds, lower is better; empty when cost is no objective.
+        measured: latency and memory at each finished rung where they are objectives.
     """
 
     trial: Trial
     cost_ms: Mapping[int, int]
+    measured: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+
+    def costs(self, rung: int) -> _Costs:
+        """The classes of all that is to be low at ``rung``."""
+        return tuple(map(_cost_class, (self.cost_ms.get(rung, 0), *self.measured.get(rung, ()))))
 
 
 class Standings:
@@ -57,7 +65,7 @@ class Standings:
         if trial.role is not Role.SEARCH:
             return
         for rung, score in trial.scores.items():
-            self._stand(rung, (-score, _cost_class(standing.cost_ms.get(rung, 0)), trial.name))
+            self._stand(rung, (-score, standing.costs(rung), trial.name))
         if trial.name not in self._known:
             self._known.add(trial.name)
             self.proposed.append(trial.name)
@@ -94,7 +102,7 @@ class Standings:
         """Trials with a score at ``rung``, best first."""
         if rung not in self._ranked:
             places = self._places.get(rung, [])
-            ranks = _ranks_of_sorted([(lost, cost) for lost, cost, _ in places])
+            ranks = _ranks_of_sorted([(lost, costs) for lost, costs, _ in places])
             order = sorted(range(len(places)), key=ranks.__getitem__)  # stable: score, then name
             self._ranked[rung] = tuple(places[i][2] for i in order)
         return self._ranked[rung]
@@ -113,9 +121,9 @@ class Standings:
         return next((name for name in ranked if self.waits(name, rung)), None)
 
 
-def _cost_class(cost_ms: int) -> int:
+def _cost_class(cost: float) -> int:
     """Costs within a tenth of each other are the same cost: the rest is the machine's noise."""
-    return round(math.log(cost_ms) / math.log(1.1)) if cost_ms else 0
+    return round(math.log(cost) / math.log(1.1)) if cost > 0 else 0
 
 
 def front_ranks(points: Sequence[tuple[float, int]]) -> list[int]:
@@ -128,7 +136,7 @@ def front_ranks(points: Sequence[tuple[float, int]]) -> list[int]:
     Args:
         points: in any order; Deb et al. 2002, doi:10.1109/4235.996017, define the ranks.
     """
-    lost = [(-score, cost) for score, cost in points]
+    lost = [(-score, (cost,)) for score, cost in points]
     order = sorted(range(len(lost)), key=lost.__getitem__)
     ranks = [0] * len(points)
     for i, rank in zip(order, _ranks_of_sorted([lost[i] for i in order]), strict=True):
@@ -136,9 +144,11 @@ def front_ranks(points: Sequence[tuple[float, int]]) -> list[int]:
     return ranks
 
 
-def _ranks_of_sorted(points: Sequence[tuple[float, int]]) -> list[int]:
-    """The same of ascending (score, negated; cost) points."""
-    cheapest: list[int] = []
+def _ranks_of_sorted(points: Sequence[tuple[float, _Costs]]) -> list[int]:
+    """The same of ascending (score, negated; costs) points."""
+    if any(len(costs) > 1 for _, costs in points):
+        return _ranks_by_every_cost(points)
+    cheapest: list[_Costs] = []
     ranks: list[int] = []
     before, rank = None, 0
     for point in points:
@@ -148,3 +158,24 @@ def _ranks_of_sorted(points: Sequence[tuple[float, int]]) -> list[int]:
         ranks.append(rank)
         before = point
     return ranks
+
+
+def _ranks_by_every_cost(points: Sequence[tuple[float, _Costs]]) -> list[int]:
+    """The same with several costs: the first front none of whose members dominates, O(n^2)."""
+    fronts: list[set[tuple[float, _Costs]]] = []
+    ranks: list[int] = []
+    for point in points:
+        rank = 0
+        while rank < len(fronts) and any(_dominates(one, point) for one in fronts[rank]):
+            rank += 1
+        if rank == len(fronts):
+            fronts.append(set())
+        fronts[rank].add(point)
+        ranks.append(rank)
+    return ranks
+
+
+def _dominates(better: tuple[float, _Costs], point: tuple[float, _Costs]) -> bool:
+    """Whether one is nowhere worse and somewhere better."""
+    nowhere_worse = better[0] <= point[0] and all(map(le, better[1], point[1]))
+    return nowhere_worse and better != point
