@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.answer import Answer, Arm
+from experiments.answer import Answer, Contender
 from experiments.load import Study
 from experiments.wording import seeds_of
 from scheduler.race import Gap
@@ -19,7 +19,7 @@ class Allotment:
         why: it got no more.
     """
 
-    arm: str
+    trial: str
     n_seeds: int
     behind: Gap | None
     why: str
@@ -29,23 +29,23 @@ def allotments(study: Study, answer: Answer) -> tuple[Allotment, ...]:
     """One for the control and each finalist; none before there are finals."""
     if not answer.final or answer.control is None:
         return ()
-    n_most = max(len(arm.by_seed) for arm in (answer.control, *answer.arms))
+    n_most = max(len(one.by_seed) for one in (answer.control, *answer.contenders))
     return tuple(
         Allotment(
-            arm.trial.name,
-            len(arm.by_seed),
-            answer.race.gaps.get(arm.trial.name),
-            _why(study, answer, arm, n_most),
+            one.trial.name,
+            len(one.by_seed),
+            answer.race.gaps.get(one.trial.name),
+            _why(study, answer, one, n_most),
         )
-        for arm in (answer.control, *answer.arms)
+        for one in (answer.control, *answer.contenders)
     )
 
 
-def _why(study: Study, answer: Answer, arm: Arm, n_most: int) -> str:
-    final, n, name = study.spec.final, len(arm.by_seed), arm.trial.name
+def _why(study: Study, answer: Answer, one: Contender, n_most: int) -> str:
+    final, n, name = study.spec.final, len(one.by_seed), one.trial.name
     if n >= final.max_seeds:
         return f"has all {seeds_of(n)} of final.max_seeds"
-    if arm is answer.control:
+    if one is answer.control:
         return "is repeated with a finalist, and no other pair fitted in the cap"
     if final.seeds == "race" and answer.race.out(name) and n < n_most:
         return f"surely below {answer.race.leader} after {seeds_of(n)}"

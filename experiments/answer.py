@@ -41,7 +41,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class Contender:
     """The control or a finalist, over its seeds.
 
     Attributes:
@@ -54,7 +54,7 @@ class Arm:
             ``without retrieval``, ``group name``, ``language xx``, ``task name`` and
             ``cell name/xx``.
         groups: mean over the tasks of each group, over seeds, points, from the journal.
-        adjusted_p: of the score's gain, by Holm over all arms compared.
+        adjusted_p: of the score's gain, by Holm over all that are compared.
     """
 
     trial: Trial
@@ -71,7 +71,7 @@ class Arm:
         """Mean over its own seeds, in points."""
         return fmean(self.by_seed.values())
 
-    def over(self, other: Arm) -> float:
+    def over(self, other: Contender) -> float:
         """Mean difference to ``other`` on the seeds that both have, in points; of the means if none."""
         both = self.by_seed.keys() & other.by_seed.keys()
         if not both:
@@ -86,7 +86,7 @@ class Answer:
     Attributes:
         half: whose examples it stands on.
         final: whether finals were run; otherwise searched trials stand in.
-        arms: best first, without the control.
+        contenders: best first, without the control.
         race: where they stand by scores paired by seed, which puts them in order.
         left_out: cell -> why it is in no interval.
         errors: records that contradict the journal.
@@ -95,41 +95,41 @@ class Answer:
     verdict: Verdict
     half: Half
     final: bool
-    control: Arm | None = None
-    arms: tuple[Arm, ...] = ()
+    control: Contender | None = None
+    contenders: tuple[Contender, ...] = ()
     race: Race = field(default_factory=lambda: Race(()))
     left_out: Mapping[Cell, str] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
     n_cells: int = 0
 
     @property
-    def best(self) -> Arm | None:
+    def best(self) -> Contender | None:
         """The finalist that leads."""
-        return self.arms[0] if self.arms else None
+        return self.contenders[0] if self.contenders else None
 
 
 def answer_of(study: Study) -> Answer:
     """Compare the control with the finalists, or with the best of the search."""
     runs, final = _runs(study)
     half = Half.REPORT if final else Half.SEARCH
-    by_arm: dict[str, list[Standing]] = {}
+    by_name: dict[str, list[Standing]] = {}
     for run in runs:
-        by_arm.setdefault(_arm_name(run), []).append(run)
-    bare = {name: _bare_arm(study, name, of_arm) for name, of_arm in by_arm.items()}
-    control = next((arm for arm in bare.values() if is_control(arm.trial)), None)
+        by_name.setdefault(name_of(run), []).append(run)
+    bare = {name: _bare(study, name, its_own) for name, its_own in by_name.items()}
+    control = next((one for one in bare.values() if is_control(one.trial)), None)
     if control is None or len(bare) < 2:
         return Answer(Verdict.NOTHING, half, final, control)
     samples = read_samples(study.store, runs)
-    arms = _with_intervals(study, bare, control.trial.name, samples, runs)
-    standing = race({name: arm.by_seed for name, arm in arms.items()}, control.trial.name)
-    control = arms.pop(control.trial.name)
-    ranked = tuple(arms[name] for name in standing.ranked)
+    contenders = _with_intervals(study, bare, control.trial.name, samples, runs)
+    standing = race({name: one.by_seed for name, one in contenders.items()}, control.trial.name)
+    control = contenders.pop(control.trial.name)
+    ranked = tuple(contenders[name] for name in standing.ranked)
     return Answer(
         verdict=_verdict(control, ranked),
         half=half,
         final=final,
         control=control,
-        arms=ranked,
+        contenders=ranked,
         race=standing,
         left_out=samples.left_out,
         errors=tuple(samples.errors),
@@ -137,11 +137,25 @@ def answer_of(study: Study) -> Answer:
     )
 
 
+def contenders_sampled(study: Study, answers: Sequence[Answer]) -> tuple[Samples, list[tuple[str, int]]]:
+    """Records of each answer's control and best mix, and (contender, seed) of every run."""
+    wanted = {
+        one.trial.name for answer in answers for one in (answer.control, answer.best) if one is not None
+    }
+    half = Half.REPORT if all(answer.final for answer in answers) else Half.SEARCH
+    runs = [
+        run
+        for run in _highest(standings(study, half))
+        if name_of(run) in wanted and (run.trial.role is Role.FINAL) is (half is Half.REPORT)
+    ]
+    return read_samples(study.store, runs), [(name_of(run), run.trial.recipe.seed) for run in runs]
+
+
 def _runs(study: Study) -> tuple[list[Standing], bool]:
-    """Runs to compare, and whether they are finals: one per arm and seed, at its highest rung."""
+    """Runs to compare, and whether they are finals: one per contender and seed, at its highest rung."""
     finals = [s for s in _highest(standings(study, Half.REPORT)) if s.trial.role is Role.FINAL]
-    arms = {_arm_name(run) for run in finals}
-    if len(arms) > 1 and any(is_control(run.trial) for run in finals):
+    names = {name_of(run) for run in finals}
+    if len(names) > 1 and any(is_control(run.trial) for run in finals):
         return finals, True
     searched = [s for s in _highest(standings(study, Half.SEARCH)) if s.trial.role is not Role.FINAL]
     control = [s for s in searched if is_control(s.trial)]
@@ -158,17 +172,18 @@ def _highest(found: Sequence[Standing]) -> list[Standing]:
     return list(top.values())
 
 
-def _arm_name(run: Standing) -> str:
+def name_of(run: Standing) -> str:
+    """The searched trial that a run repeats, or is."""
     return run.trial.finalist or run.trial.name
 
 
-def _bare_arm(study: Study, name: str, runs: list[Standing]) -> Arm:
-    """An arm without intervals: means over seeds, from the journal."""
+def _bare(study: Study, name: str, runs: list[Standing]) -> Contender:
+    """A contender without intervals: means over seeds, from the journal."""
     cells = {cell for run in runs for cell in run.cells}
     means = {cell: fmean(r.cells[cell].value for r in runs if cell in r.cells) for cell in sorted(cells)}
     groups = groups_of(study)
     by_group = [group_means(run.cells.values(), groups) for run in runs]
-    return Arm(
+    return Contender(
         trial=study.state.trials[name],
         rung=runs[0].rung,
         by_seed={run.trial.recipe.seed: run.score for run in runs},
@@ -187,29 +202,29 @@ def groups_of(study: Study) -> dict[str, str]:
 
 
 def _with_intervals(
-    study: Study, bare: Mapping[str, Arm], control: str, samples: Samples, runs: Sequence[Standing]
-) -> dict[str, Arm]:
-    """The arms with their intervals, as far as there are records."""
+    study: Study, bare: Mapping[str, Contender], control: str, samples: Samples, runs: Sequence[Standing]
+) -> dict[str, Contender]:
+    """The contenders with their intervals, as far as there are records."""
     if not samples.cells:
         return dict(bare)
     named = functionals(samples.cells, groups_of(study))
     weights_FC = np.stack(list(named.values()))
-    seeds = [(_arm_name(run), run.trial.recipe.seed) for run in runs]
+    seeds = [(name_of(run), run.trial.recipe.seed) for run in runs]
     replicates = resample(samples.cells, seeds, seed=study.spec.seed)
     gains = {
         name: _labelled(named, difference_intervals(replicates, name, control, weights_FC))
         for name in bare
         if name != control
     }
-    adjusted = holm({name: of_arm[SCORE].p_value or 0.0 for name, of_arm in gains.items()})
+    adjusted = holm({name: its_own[SCORE].p_value or 0.0 for name, its_own in gains.items()})
     return {
         name: replace(
-            arm,
+            one,
             scores=_labelled(named, score_intervals(replicates, name, weights_FC)),
             gains=gains.get(name, {}),
             adjusted_p=adjusted.get(name),
         )
-        for name, arm in bare.items()
+        for name, one in bare.items()
     }
 
 
@@ -246,8 +261,8 @@ def _mean_of_means(tasks: Sequence[str], counted: set[str]) -> Array:
     return np.array([1 / (len(counted) * tasks.count(t)) if t in counted else 0.0 for t in tasks])
 
 
-def _verdict(control: Arm, arms: tuple[Arm, ...]) -> Verdict:
-    best = arms[0]
+def _verdict(control: Contender, ranked: tuple[Contender, ...]) -> Verdict:
+    best = ranked[0]
     if best.over(control) <= 0:
         return Verdict.CONTROL_BEST
     gain = best.gains.get(SCORE)

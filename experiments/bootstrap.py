@@ -54,7 +54,7 @@ class Replicates:
     """Cell values as observed and as resampled.
 
     Attributes:
-        runs: (arm, seed) of each run.
+        runs: (contender, seed) of each run.
         observed: shape (runs, cells), points.
         drawn: shape (replicates, runs, cells), points; examples resampled, seeds not yet.
         seed: of the seed draws.
@@ -65,14 +65,14 @@ class Replicates:
     drawn: Array
     seed: int
 
-    def of_arm(self, arm: str) -> list[int]:
-        """Rows of one arm, by seed."""
-        rows = [row for row, (name, _) in enumerate(self.runs) if name == arm]
+    def rows_of(self, contender: str) -> list[int]:
+        """Rows of one contender, by seed."""
+        rows = [row for row, (name, _) in enumerate(self.runs) if name == contender]
         return sorted(rows, key=lambda row: self.runs[row][1])
 
-    def seeds_of(self, arm: str) -> list[int]:
-        """Seeds of one arm, ascending."""
-        return [self.runs[row][1] for row in self.of_arm(arm)]
+    def seeds_of(self, contender: str) -> list[int]:
+        """Seeds of one contender, ascending."""
+        return [self.runs[row][1] for row in self.rows_of(contender)]
 
 
 def resample(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -71,6 +71,14 @@ class Picture:
     caption: str
     svg: str = ""
     instead: str = ""
+
+    def again(self, number: int) -> Picture:
+        """The same figure of another arm, with ids of its own; the first keeps its name."""
+        if number == 1:
+            return self
+        name = f"{self.name}-{number}"
+        svg = re.sub(rf'((?:id="|href="#|url\(#)){re.escape(self.name)}-', rf"\g<1>{name}-", self.svg)
+        return replace(self, name=name, svg=svg)
 
 
 def draw(name: str, height_in: float, paint: Callable[[Figure], None]) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from experiments.load import Study
 from experiments.search import rung_links
 from experiments.sharing import sharing, without_sharing
 from experiments.stats import Interval
 from experiments.wording import rung_name
 from experiments.worth import surely
-from scheduler.effects import Effect, Effects, effects_of
+from scheduler.effects import Effect, Effects
 from scheduler.policies.trust import RungTrust
 
 Json = dict[str, object]
@@ -71,9 +73,9 @@ def _among_all(trust: RungTrust) -> Json | None:
     return {"value": trust.tau, "low": trust.low, "high": trust.high}
 
 
-def effects_json(study: Study) -> list[Json]:
+def effects_json(effects: Sequence[Effects]) -> list[Json]:
     """What tasks are worth for the score and each group, in points with 95 % intervals."""
-    return [_effects(of) for of in effects_of(study.state, study.spec)]
+    return [_effects(of) for of in effects]
 
 
 def _effects(of: Effects) -> Json:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.answer import Answer, Arm
+from experiments.answer import Answer, Contender
 from experiments.drawing import GREY, INK, SERIES, Picture, draw
 from experiments.load import Study
 from experiments.wording import language_name, listed
@@ -20,52 +20,57 @@ _MOST_ARMS = 4  # more would lie on each other
 def gains_over_control(study: Study, answer: Answer) -> Picture:
     """Difference to k = 0 per language and per target task, with intervals."""
     name, title = "gains", "Gain over no intermediate task, by language and by target task"
-    arms = [arm for arm in answer.arms if arm.gains][:_MOST_ARMS]
-    if not arms:
+    contenders = [one for one in answer.contenders if one.gains][:_MOST_ARMS]
+    if not contenders:
         return Picture(
-            name, title, "", instead="There are no two arms with per-example records to compare yet."
+            name,
+            title,
+            "",
+            instead="There are no two mixes with per-example records to compare yet.",
         )
-    languages = _sorted_keys(arms[0], "language ")
-    tasks = _sorted_keys(arms[0], "task ")
+    languages = _sorted_keys(contenders[0], "language ")
+    tasks = _sorted_keys(contenders[0], "task ")
     poor = low_resource_of(study.spec)
 
     def paint(figure: Figure) -> None:
         left, right = figure.subplots(1, 2, width_ratios=(1.25, 1), sharex=True)
         names = [language_name(code, study.spec.world) for code in languages]
-        _rows(left, arms, [f"language {code}" for code in languages], names)
+        _rows(left, contenders, [f"language {code}" for code in languages], names)
         for label, code in zip(left.get_yticklabels(), languages, strict=True):
             label.set_fontweight("bold" if code in poor else "normal")
             label.set_color(INK if code in poor else GREY)
-        _rows(right, arms, [f"task {task}" for task in tasks], tasks)
+        _rows(right, contenders, [f"task {task}" for task in tasks], tasks)
         left.set_title("language")
         right.set_title("target task")
         for axes in (left, right):
             axes.set_xlabel("gain over k = 0, points")
         handles, labels = left.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=len(arms))
+        figure.legend(handles, labels, loc="outside upper left", ncols=len(contenders))
 
-    height = 1.4 + 0.125 * (1 + len(arms)) * max(len(languages), len(tasks))
+    height = 1.4 + 0.125 * (1 + len(contenders)) * max(len(languages), len(tasks))
     return Picture(
         name,
         title,
-        _caption(arms, languages, poor, answer.final, study.spec.world),
+        _caption(contenders, languages, poor, answer.final, study.spec.world),
         draw(name, min(height, 9), paint),
     )
 
 
-def _sorted_keys(arm: Arm, prefix: str) -> list[str]:
+def _sorted_keys(one: Contender, prefix: str) -> list[str]:
     """Names of one kind of functional, the greatest gain of the best finalist last (drawn on top)."""
-    keys = [key for key in arm.gains if key.startswith(prefix)]
-    keys.sort(key=lambda key: arm.gains[key].value)
+    keys = [key for key in one.gains if key.startswith(prefix)]
+    keys.sort(key=lambda key: one.gains[key].value)
     return [key.removeprefix(prefix) for key in keys]
 
 
-def _rows(axes: Axes, arms: Sequence[Arm], keys: Sequence[str], names: Sequence[str]) -> None:
+def _rows(
+    axes: Axes, contenders: Sequence[Contender], keys: Sequence[str], names: Sequence[str]
+) -> None:
     axes.axvline(0, color=INK, linewidth=1)
-    step = 0.62 / max(1, len(arms))
-    for place, arm in enumerate(arms):
-        offset = step * ((len(arms) - 1) / 2 - place)
-        gains = [arm.gains[key] for key in keys]
+    step = 0.62 / max(1, len(contenders))
+    for place, one in enumerate(contenders):
+        offset = step * ((len(contenders) - 1) / 2 - place)
+        gains = [one.gains[key] for key in keys]
         axes.errorbar(
             [gain.value for gain in gains],
             [row + offset for row in range(len(keys))],
@@ -77,7 +82,7 @@ def _rows(axes: Axes, arms: Sequence[Arm], keys: Sequence[str], names: Sequence[
             color=SERIES[place % len(SERIES)],
             markersize=5,
             linewidth=1.5,
-            label=f"{arm.trial.name}, k = {arm.trial.recipe.mix.count}",
+            label=f"{one.trial.name}, k = {one.trial.recipe.mix.count}",
         )
     axes.set_yticks(range(len(keys)), names)
     axes.set_ylim(-0.6, len(keys) - 0.4)
@@ -91,9 +96,13 @@ def _where(codes: Sequence[str], n_languages: int, world: str) -> str:
 
 
 def _caption(
-    arms: Sequence[Arm], languages: Sequence[str], poor: frozenset[str], final: bool, world: str
+    contenders: Sequence[Contender],
+    languages: Sequence[str],
+    poor: frozenset[str],
+    final: bool,
+    world: str,
 ) -> str:
-    best = arms[0]
+    best = contenders[0]
     sure = [code for code in reversed(languages) if best.gains[f"language {code}"].low > 0]
     n_poor = sum(code in poor for code in languages)
     lost = [code for code in languages if best.gains[f"language {code}"].high < 0]

@@ -8,34 +8,35 @@ import jinja2
 
 from budgets.amount import DeviceTime
 from experiments import wording
-from experiments.answer import Answer
+from experiments.arm_figures import contrast_forest, gain_by_arm
+from experiments.arms import ArmFindings
 from experiments.best_count import best_count
+from experiments.contrasts import Contrast
 from experiments.drawing import Picture
 from experiments.figures import pareto, rung_against_rung, score_by_count
 from experiments.gains import gains_over_control
 from experiments.load import Study
 from experiments.spending import spending
-from experiments.surface import surface_of
-from experiments.trials import Standing
 from experiments.worth import task_effects
-from scheduler.effects import effects_of
 
 
-def pictures(study: Study, answer: Answer, found: Sequence[Standing]) -> list[Picture]:
-    """The figures, in the order of the page."""
+def pictures(one: ArmFindings) -> list[Picture]:
+    """The figures of one arm, in the order of the page."""
     return [
-        gains_over_control(study, answer),
-        best_count(surface_of(study)),
-        score_by_count(study, found),
-        pareto(study, found),
-        spending(study),
-        rung_against_rung(study),
-        task_effects(effects_of(study.state, study.spec)),
+        gains_over_control(one.study, one.answer),
+        best_count(one.surface),
+        score_by_count(one.study, one.found),
+        pareto(one.study, one.found),
+        rung_against_rung(one.study),
+        task_effects(one.effects),
     ]
 
 
 def render(
-    study: Study, answer: Answer, found: Sequence[Standing], summary: Mapping[str, object]
+    study: Study,
+    findings: Sequence[ArmFindings],
+    contrasts: Sequence[Contrast],
+    summary: Mapping[str, object],
 ) -> str:
     """The page."""
     environment = jinja2.Environment(
@@ -56,5 +57,11 @@ def render(
         counts=wording.counts_of,
         unbroken=wording.unbroken,
     )
-    figures = {picture.name: picture for picture in pictures(study, answer, found)}
-    return environment.get_template("report.html.j2").render(r=summary, figures=figures)
+    figures = [
+        {picture.name: picture.again(number) for picture in pictures(one)}
+        for number, one in enumerate(findings, start=1)
+    ]
+    shared = [spending(study), contrast_forest(contrasts), gain_by_arm(findings)]
+    return environment.get_template("report.html.j2").render(
+        r=summary, figures_by_arm=figures, figures={picture.name: picture for picture in shared}
+    )

@@ -6,15 +6,16 @@ from typing import Any
 
 import yaml
 
-from experiments.answer import Answer, Arm, Verdict
+from experiments.answer import Answer, Contender, Verdict
 from experiments.load import Study
 from experiments.wording import mix_name, tokens
 from scheduler.mix import Mix
+from scheduler.trial import Arm
 from trainers.tasks.spec import FamilyName
 
 
-def recommended(answer: Answer) -> Arm | None:
-    """The arm to use: the best mix if its gain was shown, otherwise none at all, which is cheaper."""
+def recommended(answer: Answer) -> Contender | None:
+    """The one to use: the best mix if its gain was shown, otherwise none at all, which is cheaper."""
     if answer.verdict is Verdict.NOTHING:
         return None
     return answer.best if answer.verdict is Verdict.GAIN else answer.control
@@ -22,22 +23,23 @@ def recommended(answer: Answer) -> Arm | None:
 
 def why(answer: Answer) -> str:
     """Why this recipe, in one sentence."""
-    arm = recommended(answer)
-    if arm is None:
+    one = recommended(answer)
+    if one is None:
         return "There is nothing to recommend yet."
     if answer.verdict is Verdict.GAIN:
         sure = "" if answer.final else " Provisional: no finals were run."
-        return f"The best finalist: {mix_name(arm.trial.recipe.mix)}.{sure}"
+        return f"The best finalist: {mix_name(one.trial.recipe.mix)}.{sure}"
     return "Without intermediate task: it needs the least training, and no mix was shown to be better."
 
 
 def recipe_yaml(study: Study, answer: Answer) -> str:
     """The study's spec with the mix, its mixing and its rungs fixed; empty if there is none."""
-    arm = recommended(answer)
-    if arm is None:
+    one = recommended(answer)
+    if one is None:
         return ""
     spec = study.spec.model_dump(mode="json", exclude_none=True)
-    mix, part = arm.trial.recipe.mix, spec["intermediate"]
+    mix, part = one.trial.recipe.mix, spec["intermediate"]
+    _keep_arm(spec, one.trial.recipe.arm, study)
     spec["name"] = f"{spec['name'][:70]}-recipe"
     if study.spec.tracking.mlflow is None:
         spec["tracking"] = {"mlflow": None}  # left out, it would be the default again
@@ -45,7 +47,7 @@ def recipe_yaml(study: Study, answer: Answer) -> str:
     part.pop("merged", None)  # there is nothing left to choose by a first look
     if mix.count:
         part["tasks"] = list(mix.tasks)
-        part["rungs"] = [_count(n) for n in study.spec.intermediate.rungs[: arm.rung + 1]]
+        part["rungs"] = [_count(n) for n in study.spec.intermediate.rungs[: one.rung + 1]]
         _keep_languages(study, part)
     if mix.count == 1:
         del part["mixing"]
@@ -55,6 +57,14 @@ def recipe_yaml(study: Study, answer: Answer) -> str:
     return head + yaml.safe_dump(
         spec, sort_keys=False, default_flow_style=None, width=96, allow_unicode=True
     )
+
+
+def _keep_arm(spec: dict[str, Any], arm: Arm, study: Study) -> None:
+    """One model, one tuning and one list of languages, where the study had several."""
+    spec["model"] |= {"name": arm.model, "tuning": arm.tuning}
+    spec["intermediate"]["languages"] = list(study.spec.intermediate.variants[arm.languages])
+    spec["search"].pop("design", None)
+    spec.pop("preregistration", None)
 
 
 def _keep_languages(study: Study, part: dict[str, Any]) -> None:

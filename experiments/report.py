@@ -44,21 +44,20 @@ def write_report(run_folder: Path | str, journal_url: str | None = None, name: s
 def _report(
     folder: Path, journal_url: str | None, name: str, *, page: bool = False
 ) -> tuple[dict[str, object], str]:
-    from experiments.answer import answer_of
+    from experiments.arms import findings_of
+    from experiments.contrasts import contrasts_of
     from experiments.load import open_study
     from experiments.summary import summarise
-    from experiments.trials import standings
-    from trainers.stage import Half
 
     study = open_study(folder, journal_url, name)
-    found = standings(study, Half.SEARCH)
-    answer = answer_of(study)
-    summary = summarise(study, answer, found, standings(study, Half.REPORT))
+    findings = findings_of(study)
+    contrasts = contrasts_of(study, findings)
+    summary = summarise(study, findings, contrasts)
     if not page:
         return summary, ""
     from experiments.page import render
 
-    return summary, render(study, answer, found, summary)
+    return summary, render(study, findings, contrasts, summary)
 
 
 def _write(path: Path, text: str) -> None:

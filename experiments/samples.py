@@ -53,7 +53,7 @@ def read_samples(store: str, runs: Sequence[Standing]) -> Samples:
 
     Args:
         store: where stage folders lie.
-        runs: one per arm and seed.
+        runs: one per contender and seed.
     """
     samples = Samples()
     tables: dict[str, pa.Table | None] = {}

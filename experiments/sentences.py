@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from experiments.answer import SCORE, SIGNIFICANT, Answer, Arm, Verdict
+from experiments.answer import SCORE, SIGNIFICANT, Answer, Contender, Verdict
+from experiments.contrast_words import threats_of
+from experiments.contrasts import Contrast
 from experiments.load import Study
 from experiments.search import best_by_count, control_of, mixes
 from experiments.trials import Standing
@@ -54,7 +56,7 @@ def _verdict_sentence(study: Study, answer: Answer) -> str:
     )
 
 
-def _sureness(answer: Answer, best: Arm) -> str:
+def _sureness(answer: Answer, best: Contender) -> str:
     """Interval, seeds, and whose examples."""
     whose = (
         "examples the search never saw"
@@ -104,7 +106,7 @@ def _count_sentence(study: Study, answer: Answer, found: Sequence[Standing]) -> 
     )
 
 
-def threats(study: Study, answer: Answer) -> Iterator[str]:
+def threats(study: Study, answer: Answer, contrasts: Sequence[Contrast]) -> Iterator[str]:
     """What could make the answer wrong, in brief."""
     if answer.final:
         yield (
@@ -120,24 +122,26 @@ def threats(study: Study, answer: Answer) -> Iterator[str]:
     if best is not None and SCORE in best.gains:
         seeds = best.gains[SCORE].n_seeds
         if seeds == 1:
-            yield "One seed per arm: intervals cover the draw of examples, not the luck of training."
+            yield "One seed per recipe: intervals cover the draw of examples, not the luck of training."
         else:
             yield (
-                f"{seeds} seeds per arm. Their spread is estimated from few runs, so deviations are "
+                f"{seeds} seeds per recipe. Their spread is estimated from few runs, so deviations are "
                 "stretched by Student's t (expanded percentile bootstrap)."
             )
     yield (
         "Languages and tasks are fixed: intervals speak of these cells, not of other languages or tasks."
     )
     yield (
-        "Several arms are compared with the control: the score's p-values are corrected for that "
+        "Several mixes are compared with the control: the score's p-values are corrected for that "
         "(Holm). Intervals by group, language, task and cell are many and not corrected."
     )
-    encoders = ", ".join(study.spec.model.names)
+    encoders = study.spec.model.names
+    how_many = "One encoder" if len(encoders) == 1 else f"{len(encoders)} encoders"
     yield (
-        f"One encoder ({encoders}), one learning rate per stage, English target data; "
-        "hyperparameters were not tuned per mix."
+        f"{how_many} ({', '.join(encoders)}), "
+        "one learning rate per stage, English target data; hyperparameters were not tuned per mix."
     )
+    yield from threats_of(contrasts)
     if study.state.prior is not None:
         yield f"The search began from a prior. {'. '.join(study.state.prior.notes)}."
     if study.interim:

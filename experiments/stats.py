@@ -51,7 +51,7 @@ class Interval:
 
     Attributes:
         p_value: two-sided, that a difference is zero; None for a score.
-        n_seeds: runs behind it (of the arm that has fewer).
+        n_seeds: runs behind it (of the contender that has fewer).
     """
 
     value: float
@@ -92,12 +92,12 @@ def _over_seeds(drawn_BRF: Array, observed_RF: Array, picks_BR: NDArray[np.int64
     return moved
 
 
-def score_intervals(replicates: Replicates, arm: str, weights_FC: Array) -> list[Interval]:
-    """Mean over seeds of each weighted mean of cells, for one arm.
+def score_intervals(replicates: Replicates, contender: str, weights_FC: Array) -> list[Interval]:
+    """Mean over seeds of each weighted mean of cells, for one contender.
 
     Stretched deviations can leave the scale of points; an interval ends where the scale does.
     """
-    drawn_BRF, observed_RF = _functionals(replicates, arm, weights_FC)
+    drawn_BRF, observed_RF = _functionals(replicates, contender, weights_FC)
     picks_BR = _picks(replicates, 2, drawn_BRF)
     drawn_BF = _over_seeds(drawn_BRF, observed_RF, picks_BR)
     on_scale_BF = np.clip(drawn_BF, 0.0, 100.0)
@@ -105,10 +105,10 @@ def score_intervals(replicates: Replicates, arm: str, weights_FC: Array) -> list
 
 
 def difference_intervals(
-    replicates: Replicates, arm: str, control: str, weights_FC: Array
+    replicates: Replicates, contender: str, control: str, weights_FC: Array
 ) -> list[Interval]:
-    """Arm minus control of each weighted sum of cells, on the same examples."""
-    return contrast_intervals(contrast(replicates, {arm: 1.0, control: -1.0}, weights_FC))
+    """Contender minus control of each weighted sum of cells, on the same examples."""
+    return contrast_intervals(contrast(replicates, {contender: 1.0, control: -1.0}, weights_FC))
 
 
 def contrast(replicates: Replicates, coefficients: Mapping[str, float], weights_FC: Array) -> Drawn:
@@ -166,13 +166,15 @@ def equivalence_p(drawn_B: Array, margin: float) -> float:
 
 
 def _functionals(
-    replicates: Replicates, arm: str, weights_FC: Array, seeds: Sequence[int] = ()
+    replicates: Replicates, contender: str, weights_FC: Array, seeds: Sequence[int] = ()
 ) -> tuple[Array, Array]:
-    """Weighted sums of cells of one arm's runs: resampled (B, R, F) and observed (R, F).
+    """Weighted sums of cells of one contender's runs: resampled (B, R, F) and observed (R, F).
 
     With ``seeds``, of those runs alone.
     """
-    rows = [row for row in replicates.of_arm(arm) if not seeds or replicates.runs[row][1] in seeds]
+    rows = [
+        row for row in replicates.rows_of(contender) if not seeds or replicates.runs[row][1] in seeds
+    ]
     return replicates.drawn[:, rows] @ weights_FC.T, replicates.observed[rows] @ weights_FC.T
 
 

@@ -67,6 +67,11 @@ def span(interval: Interval) -> str:
     return f"{signed(interval.low)} to {signed(interval.high)}"
 
 
+def span_of(interval: Interval) -> str:
+    """A difference in points with its interval."""
+    return f"{signed(interval.value)} points, 95 % interval {span(interval)}"
+
+
 def p_value(value: float) -> str:
     """A p-value, not more exact than the bootstrap is."""
     return "< 0.001" if value < 0.001 else f"= {value:.3f}"

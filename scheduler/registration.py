@@ -19,6 +19,7 @@ from pydantic import Field
 
 from budgets.spec import Number, SpecModel
 from scheduler.facts import Preregistered
+from scheduler.trial import Arm
 
 if TYPE_CHECKING:
     from scheduler.spec import StudySpec
@@ -38,6 +39,11 @@ class ArmSelector(SpecModel):
     model: str | None = None
     tuning: str | None = None
     languages: str | None = None
+
+    def means(self, arm: Arm) -> bool:
+        """Whether an arm has these factors."""
+        asked = self.model_dump(exclude_none=True)
+        return all(getattr(arm, factor) == level for factor, level in asked.items())
 
 
 class ContrastSpec(SpecModel):
@@ -83,6 +89,7 @@ def preregistered(spec: StudySpec) -> Preregistered | None:
         return None
     plan: dict[str, object] = {
         **block.model_dump(mode="json"),
+        "arms": [str(arm) for arm in spec.arms],
         "cells": {task: list(languages) for task, languages in spec.cells},
         "finals": spec.final.model_dump(mode="json"),
         "statistics": STATISTICS,
@@ -116,6 +123,12 @@ def _problems(spec: StudySpec, path: str, contrast: ContrastSpec) -> Iterator[st
         )
     if contrast.of in ("best", "control") and len(contrast.arms) != 2:
         yield f"{path}.arms: a contrast of {contrast.of!r} is between two; {len(contrast.arms)} given"
+    for place, selector in enumerate(contrast.arms):
+        if not any(selector.means(arm) for arm in spec.arms):
+            arms = "; ".join(str(arm) for arm in spec.arms)
+            yield f"{path}.arms.{place}: no arm of this study has these factors; its arms are: {arms}"
+    if contrast.of == "gain-per-doubling" and len(spec.model.names) < 2:
+        yield f"{path}.of: a slope over sizes needs two models or more; model.name lists one"
     if contrast.on not in _known(spec):
         part, _, name = contrast.on.partition(" ")
         offered = [known for known in _known(spec) if known.startswith(part) and name]

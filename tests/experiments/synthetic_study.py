@@ -33,7 +33,7 @@ from scheduler.facts import (
 from scheduler.mix import Mix
 from scheduler.score import score
 from scheduler.spec import StudySpec
-from scheduler.trial import Recipe, Role, TrialState
+from scheduler.trial import Arm, Recipe, Role, TrialState
 from trainers.metrics import STATISTICS, value
 from trainers.order import CellScore, Measurement, Outcome
 from trainers.stage import (
@@ -145,6 +145,7 @@ class SyntheticStudy:
         self.done: dict[str, Measurement] = {}
         self.scores: dict[tuple[str, int], float] = {}
         self.mixes: dict[str, Mix] = {}
+        self.arms: dict[str, Arm] = {}
         self.ease = {lang: 0.74 - 0.04 * i for i, lang in enumerate(self.spec.languages[::-1])}
         self.hard: dict[tuple[str, str, str], np.ndarray] = {}
 
@@ -211,9 +212,10 @@ class SyntheticStudy:
             for name in names:
                 self._end(name, TrialState.DONE, "scored on report cells")
 
-    def _propose(self, name, mix, role, origin, seed=13, finalist=None) -> None:
+    def _propose(self, name, mix, role, origin, seed=13, finalist=None, arm=None) -> None:
         self.mixes[name] = mix
-        recipe = Recipe(mix, seed, self.spec.model.name)
+        self.arms[name] = arm or self.spec.arms[0]
+        recipe = Recipe.of(mix, seed, self.arms[name])
         self.journal.append(TrialProposed(name, recipe, role, finalist, origin))
 
     def _end(self, name: str, state: TrialState, reason: str) -> None:
@@ -225,7 +227,7 @@ class SyntheticStudy:
         ways = []
         for name in names:
             self.journal.append(TrialMoved(name, TrialState.RUNNING, rung))
-            ways.append((name, self._stages(self.mixes[name], rung, half, seed)))
+            ways.append((name, self._stages(name, rung, half, seed)))
         clock = [(self.at, slot) for slot in range(8)]
         ending: list[tuple[datetime, int, object]] = []
         order = count()
@@ -241,35 +243,40 @@ class SyntheticStudy:
             self._close(heapq.heappop(ending))
         for name in names:
             cells = [
-                c
-                for s in self._stages(self.mixes[name], rung, half, seed)
-                for c in self.done[stage_name(s)].scores
+                c for s in self._stages(name, rung, half, seed) for c in self.done[stage_name(s)].scores
             ]
             self.scores[name, rung] = score(cells)
             state = TrialState.PAUSED if name != "t0019" else TrialState.RUNNING
-            if state is TrialState.PAUSED and half is Half.SEARCH and rung < 2 and name != "t0000":
+            if (
+                state is TrialState.PAUSED
+                and half is Half.SEARCH
+                and rung < 2
+                and self.mixes[name].count
+            ):
                 self.journal.append(
                     TrialMoved(name, state, rung, self.scores[name, rung], "waits for promotion")
                 )
             else:
                 self.journal.append(TrialMoved(name, TrialState.RUNNING, rung, self.scores[name, rung]))
 
-    def _stages(self, mix: Mix, rung: int, half: Half, seed: int) -> list:
+    def _stages(self, trial: str, rung: int, half: Half, seed: int) -> list:
         stages, encoder, rungs = [], None, self.spec.intermediate.rungs
+        mix, arm = self.mixes[trial], self.arms[trial]
+        model = replace(MODEL, name=arm.model, tuning=arm.tuning)
         for level in range(rung + 1 if mix.count else 0):
             shares = tuple(TaskShare(task, round(1 / mix.count, 6), ()) for task in mix.tasks)
             before = rungs[level - 1] if level else 0
             cap = replace(STEPS, weight_decay=mix.cap / 1e7 + mix.temperature)
-            trunk = IntermediateStage(MODEL, None, encoder, shares, before, rungs[level], cap, seed)
+            trunk = IntermediateStage(model, None, encoder, shares, before, rungs[level], cap, seed)
             encoder = stage_name(trunk)
             stages.append(trunk)
         for task, languages in self.spec.cells:
             parent = encoder
             if TASKS[task].train:
-                target = TargetStage(MODEL, encoder, task, (), self.spec.target.tokens, STEPS, seed)
+                target = TargetStage(model, encoder, task, (), self.spec.target.tokens, STEPS, seed)
                 stages.append(target)
                 parent = stage_name(target)
-            stages.append(EvaluateStage(MODEL, parent, task, languages, half, ()))
+            stages.append(EvaluateStage(model, parent, task, languages, half, ()))
         return stages
 
     def _drawn(self, stage) -> dict[str, float]:
@@ -325,7 +332,7 @@ class SyntheticStudy:
     def _score(self, trial, stage: EvaluateStage, name, rung, seed) -> tuple[CellScore, ...]:
         metric = TASKS[stage.task].metric
         mix = self.mixes[trial]
-        gain = self.gain * true_gain(mix, rung) + self.shift if mix.count else 0.0
+        gain = self._gain(trial, rung)
         luck = np.random.default_rng([seed, len(mix.tasks), rung]).normal(0, 0.25)
         cells, tables = [], []
         for language in stage.languages:
@@ -344,6 +351,11 @@ class SyntheticStudy:
         folder.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.concat_tables(tables), folder / "records.parquet")
         return tuple(cells)
+
+    def _gain(self, trial: str, rung: int) -> float:
+        """True points over the control."""
+        mix = self.mixes[trial]
+        return self.gain * true_gain(mix, rung) + self.shift if mix.count else 0.0
 
     def _records(self, metric: Metric, stage, language, chance) -> dict[str, np.ndarray]:
         """Right answers: an example is as hard for every run, and a little luck is the run's own."""

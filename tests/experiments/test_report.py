@@ -17,6 +17,8 @@ from budgets.journal import MemoryJournal, SqlJournal
 from budgets.ledger import Charged, Opened, replay
 from experiments.allotment import allotments
 from experiments.answer import answer_of
+from experiments.arms import findings_of
+from experiments.gains import gains_over_control
 from experiments.load import open_study, study_of
 from experiments.page import pictures
 from experiments.report import report_json, write_report
@@ -195,7 +197,7 @@ def test_without_records_the_answer_has_no_interval_and_says_so(whole_study, tmp
     assert answer.verdict == "not shown"
     assert answer.n_cells == 0
     assert all("has no records.parquet" in reason for reason in answer.left_out.values())
-    gains = pictures(study, answer, standings(study, Half.SEARCH))[0]
+    gains = gains_over_control(study, answer)
     assert gains.svg == ""
     assert "records" in gains.instead
 
@@ -217,8 +219,7 @@ def test_any_prefix_of_a_journal_can_be_reported(whole_study, tmp_path):
     for n in range(2, len(facts), len(facts) // 8):
         study = study_of(memory_of(facts[:n]).lines(), whole_study.parent)
         assert study.interim
-        found = standings(study, Half.SEARCH)
-        assert len(pictures(study, answer_of(study), found)) == 7
+        assert all(len(pictures(one)) == 6 for one in findings_of(study))
 
 
 def test_a_folder_without_a_run_is_refused_by_name(tmp_path):
@@ -228,7 +229,7 @@ def test_a_folder_without_a_run_is_refused_by_name(tmp_path):
 
 def test_the_recipe_is_a_spec_with_the_winning_mix_fixed(whole):
     recipe = StudySpec.model_validate(yaml.safe_load(whole["recipe"]["yaml"]))
-    best = whole["arms"][1]
+    best = whole["contenders"][1]
     assert recipe.name == "synthetic-recipe"
     assert recipe.intermediate.tasks == tuple(best["tasks"])
     assert recipe.intermediate.count == (3, 3)
@@ -383,12 +384,12 @@ def luckier(fact, state, by, seeds):
 def test_a_finalist_that_ran_with_the_easy_seeds_alone_is_not_the_best(whole_study, tmp_path):
     facts = [line.fact for line in lines_of(whole_study)]
     study = study_of(memory_of(facts).lines(), tmp_path)
-    first, second = (arm.trial.name for arm in answer_of(study).arms[:2])
+    first, second = (arm.trial.name for arm in answer_of(study).contenders[:2])
     late = {t.name for t in study.state.finals if t.finalist == second and t.recipe.seed > 14}
     kept = [fact for fact in facts if getattr(fact, "trial", None) not in late]
     eased = [luckier(fact, study.state, 5.0, (13, 14)) for fact in kept]
     answer = answer_of(study_of(memory_of(eased).lines(), tmp_path))
-    arms = {arm.trial.name: arm for arm in answer.arms}
+    arms = {arm.trial.name: arm for arm in answer.contenders}
     assert len(arms[second].by_seed) == 2
     assert arms[second].score > arms[first].score
     assert answer.best.trial.name == first
@@ -425,18 +426,18 @@ def test_the_seeds_of_the_finals_are_shown_with_why_there_were_no_more(whole, wh
         (4, "has all 4 seeds of final.max_seeds")
     ] * 4
     leader = next(one for one in whole["finals"] if one["behind"] is None)
-    assert leader["arm"] == whole["answer"]["best"]
+    assert leader["trial"] == whole["answer"]["best"]
     facts = [line.fact for line in lines_of(whole_study)]
     study = study_of(memory_of(facts).lines(), tmp_path)
-    last = answer_of(study).arms[-1].trial.name
+    last = answer_of(study).contenders[-1].trial.name
     late = {t.name for t in study.state.finals if t.finalist == last and t.recipe.seed > 14}
     raced = study_of(
         memory_of([f for f in facts if getattr(f, "trial", None) not in late]).lines(), tmp_path
     )
-    told = {one.arm: one for one in allotments(raced, answer_of(raced))}
+    told = {one.trial: one for one in allotments(raced, answer_of(raced))}
     assert told[last].n_seeds == 2
     assert told[last].behind.high < 0
-    assert told[last].why == f"surely below {leader['arm']} after 2 seeds"
+    assert told[last].why == f"surely below {leader['trial']} after 2 seeds"
 
 
 def with_merged_looks(facts, score):

@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed"),
 ]
 FIGURES = ("gains", "surface", "score-by-count", "pareto", "rungs", "effects", "spending")
-SECTIONS = ("answer", "numbers", "arms", "cells", "recipe", "not-tried", "threats", "trials")
+SECTIONS = ("answer", "numbers", "contenders", "cells", "recipe", "not-tried", "threats", "trials")
 
 
 def chromium(profile, page, *options):
