@@ -170,6 +170,8 @@ def _running(state: StudyState) -> list[str]:
 
 def stage_words(stage: Stage) -> str:
     """A stage in a few words: what, and on which task or how many tokens."""
+    if isinstance(stage, InferStage) and stage.folded:
+        return f"{stage.kind} {stage.task}, adapter folded"
     if isinstance(stage, TargetStage | EvaluateStage | MergeStage | InferStage):
         return f"{stage.kind} {stage.task}"
     return f"{stage.kind} {stage.tokens:,} tokens"

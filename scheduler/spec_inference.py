@@ -113,11 +113,18 @@ def inference_problems(spec: StudySpec) -> Iterator[str]:
         )
 
 
-def inference_notes(spec: StudySpec) -> tuple[str, ...]:
+def inference_notes(spec: StudySpec) -> Iterator[str]:
     """What is to be known of how inference is measured, before a run."""
-    if spec.inference is None or spec.inference.harness == "plain" or loadgen_installed():
-        return ()
-    return (
-        "inference is timed plainly, without MLPerf's scenarios: mlperf_loadgen is not installed here "
-        "(pip install 'interlude-scheduler[inference]')",
-    )
+    if spec.inference is None:
+        return
+    if spec.inference.harness == "loadgen" and not loadgen_installed():
+        yield (
+            "inference is timed plainly, without MLPerf's scenarios: mlperf_loadgen is not installed "
+            "here (pip install 'interlude-scheduler[inference]')"
+        )
+    devices = spec.budget.devices
+    if devices.kind == "cpu" and devices.count > devices.per_trial:
+        yield (
+            f"inference is timed while up to {devices.count // devices.per_trial - 1} other stages use "
+            "the same CPU; budget.devices.count: 1 times it alone"
+        )

@@ -170,6 +170,11 @@ class MlflowRuns:
         if key in self._runs:
             self._client.log_artifact(self._runs[key].run_id, path)
 
+    def text(self, key: str, file: str, text: str) -> None:
+        """Write ``text`` into an artifact of a run."""
+        if key in self._runs:
+            self._client.log_text(self._runs[key].run_id, text, file)
+
     def has(self, key: str) -> bool:
         """Whether the run exists."""
         return key in self._runs

@@ -248,6 +248,8 @@ class MlflowTracker:
         key = f"{trial}/{found.hold}"
         for name, value in _numbers(found.cost, found.facts, found.rates):
             self._runs.metric(key, name, value, at_ms, self._step)
+        for name, text in found.texts.items():
+            self._runs.text(key, f"loadgen/{name}.txt", text)
         forecast = isinstance(self._state.stages[found.stage].config, MergeStage)
         for cell in found.scores:
             for run in (key,) if forecast else (key, trial):

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 import scheduler.spec_inference
 from budgets.amount import DeviceTime
 from budgets.errors import SpecError
+from scheduler.answered import answered_in
 from scheduler.inference import duration_ms, infer_stages
 from scheduler.mix import Mix
 from scheduler.moves import Start
 from scheduler.plan import plan_study
 from scheduler.policies.standings import Standing, Standings, front_ranks
 from scheduler.spec import read
+from scheduler.spec_inference import inference_notes
 from scheduler.trial import Recipe, Role, Trial, TrialState
 from trainers.inference.load import Harness, Load, Scenario
 from trainers.order import Outcome
@@ -260,10 +262,17 @@ def test_without_loadgen_inference_is_planned_plainly_and_the_plan_says_so(monke
     assert with_it.stage.load.harness is Harness.LOADGEN
     assert without.stage.load.harness is Harness.PLAIN
     assert without.name != with_it.name  # what is measured later with it is measured anew
-    (note,) = plan_study(spec_of(ASKED)).notes
+    alone = {**ASKED, "budget.devices": {"kind": "cpu", "count": 1, "per_trial": 1}}
+    (note,) = plan_study(spec_of(alone)).notes
     assert "interlude-scheduler[inference]" in note
-    asked_plainly = {"inference": {**ASKED["inference"], "harness": "plain"}}
+    asked_plainly = {**alone, "inference": {**ASKED["inference"], "harness": "plain"}}
     assert plan_study(spec_of(asked_plainly)).notes == ()
+
+
+def test_a_plan_says_when_inference_shares_its_cpu():
+    (note,) = inference_notes(spec_of(ASKED))
+    assert "while up to 1 other stages" in note
+    assert not list(inference_notes(spec_of({})))
 
 
 # -- what is refused ----------------------------------------------------------------------------------
@@ -287,3 +296,17 @@ def test_what_cannot_be_measured_is_refused_with_what_would_do(changes, words):
     with pytest.raises(SpecError) as refusal:
         read(mapping_of(changes), "test")
     assert any(words in problem for problem in refusal.value.problems)
+
+
+# -- what is read of it -------------------------------------------------------------------------------
+
+
+def test_every_final_and_the_control_have_figures_for_each_task():
+    engine, *_ = played(tree(ASKED))
+    state = engine.state
+    rows = answered_in(state)
+    measured = {(row.trial.name, row.task) for row in rows}
+    expected = [state.control, *state.finals]
+    assert {(t.name, task) for t in expected for task in ("toy_pos", "toy_tatoeba")} == measured
+    by_final = {row.trial.recipe.mix.count: row.facts["latency_ms"] for row in rows}
+    assert all(latency_ms == 10 + count for count, latency_ms in by_final.items())

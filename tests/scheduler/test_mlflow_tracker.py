@@ -1,4 +1,5 @@
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -307,6 +308,19 @@ def test_a_run_deleted_in_mlflow_stays_deleted_and_the_rest_goes_on(url, tmp_pat
     tracker(url, tmp_path).catch_up(lines(facts))
     assert "s/t0000" not in runs(url)
     assert runs(url)["s/t0001"].info.status == "FINISHED"
+
+
+def test_what_loadgen_summed_up_is_a_file_of_the_stages_run(url, tmp_path):
+    facts = study()
+    at = next(i for i, fact in enumerate(facts) if isinstance(fact, StageEnded))
+    texts = {"server": "Result is : VALID"}
+    facts[at] = replace(facts[at], measurement=replace(facts[at].measurement, texts=texts))
+    tracker(url, tmp_path).catch_up(lines(facts))
+    stage = runs(url)["s/t0000/t0000/intermediate/1"]
+    (file,) = MlflowClient(url).list_artifacts(stage.info.run_id, "loadgen")
+    assert file.path == "loadgen/server.txt"
+    folder = tmp_path / "mlflow" / stage.info.run_id / "artifacts"
+    assert (folder / file.path).read_text() == texts["server"]
 
 
 def test_the_report_lies_in_the_store(url, tmp_path):

@@ -37,6 +37,7 @@ _TRACE = "mlperf_log_trace.json"
 _POLL_MS = 100  # of the log's writer; its own thread
 _EMPTY_ANSWER_S = 0.01  # per query, once nothing more is wanted
 _SLACK = 1.1  # LoadGen draws samples for that much more than the shortest duration
+_HEADROOM = 1.5  # offline may be that much faster than batches timed plainly and still last long enough
 _HASTE = 0.5  # of the latency found plainly: too few queries are drawn beforehand if it is less
 
 
@@ -152,7 +153,7 @@ def _settings(
     settings.single_stream_expected_latency_ns = latency_ns
     settings.multi_stream_expected_latency_ns = latency_ns
     settings.multi_stream_samples_per_query = load.streams
-    settings.offline_expected_qps = hints.samples_per_s
+    settings.offline_expected_qps = _HEADROOM * hints.samples_per_s
     settings.server_target_qps = queries_per_s(load, hints)
     settings.server_target_latency_ns = 1_000_000 * load.server_latency_ms
     return settings
@@ -173,7 +174,7 @@ def needed_ms(load: Load, scenario: Scenario | None, hints: Hints, n_samples: in
         Scenario.SERVER: 1000 / queries_per_s(load, hints),
         Scenario.OFFLINE: 0.0,
     }[scenario]
-    least_ms = _SLACK * load.min_duration_ms
+    least_ms = _SLACK * load.min_duration_ms * (_HEADROOM if scenario is Scenario.OFFLINE else 1)
     return math.ceil(min(load.max_duration_ms, max(least_ms, load.min_queries * per_query_ms)))
 
 

@@ -6,6 +6,7 @@ device up; time is what passes from the samples in memory to the answer in memor
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ def time_plainly(
     for number in (longest, *order[:_WARM_UP]):
         model.answers([number])
     timed.facts |= _sizes(model, longest)
+    timed.facts["host_load"] = os.getloadavg()[0] / (os.cpu_count() or 1)
     before_j, begun_s = joules(model.device), time.perf_counter()
     for number in order:
         if until():
