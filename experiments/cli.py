@@ -137,10 +137,17 @@ def ledger(run: str, as_json: bool) -> None:
 
 @main.command()
 @_run
-@_json
-def report(run: str, as_json: bool) -> None:
-    """Write RUN's report and print its answer."""
-    commands.report(run, _screen(), as_json=as_json)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["html", "md", "json", "csv", "latex"]),
+    default="html",
+    show_default=True,
+    help="A page in the run's folder, or printed: a findings page, all of it, every score, tables.",
+)
+def report(run: str, form: str) -> None:
+    """Write RUN's report and print its answer, or print it in another format."""
+    commands.report(run, _screen(), form=form)
 
 
 @main.command()

@@ -158,15 +158,15 @@ def ledger(run_name: str, console: Console, *, as_json: bool) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def report(run_name: str, console: Console, *, as_json: bool) -> None:
-    """Write a run's report and print its answer, or print the report as JSON."""
+def report(run_name: str, console: Console, *, form: str) -> None:
+    """Write a run's page and print its answer, or print the report in another format."""
     place = place_of(run_name)
-    if as_json:
-        from experiments.report import report_json
-
-        _print_json(report_json(*place))
-    else:
+    if form == "html":
         _report(place, console)
+    else:
+        from experiments.report import report_text
+
+        print(report_text(place.folder, form, place.journal, place.study), end="")
 
 
 def doctor(store: str, console: Console, *, as_json: bool) -> None:
@@ -198,9 +198,11 @@ def _report(place: Place, console: Console) -> None:
     from experiments.report import write_report
 
     path = write_report(*place)
-    answer = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["answer"]
-    for sentence in answer["sentences"]:
+    told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    for sentence in (*told["headline"], *told["answer"]["sentences"]):
         console.print(sentence, markup=False, highlight=False)
+    if told["interim"]:
+        console.print("interim: the study has not ended", markup=False, highlight=False)
     console.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import jinja2
-
-from budgets.amount import DeviceTime
-from experiments import wording
 from experiments.arm_figures import contrast_forest, gain_by_arm
 from experiments.arms import ArmFindings
 from experiments.best_count import best_count
@@ -17,6 +13,7 @@ from experiments.figures import pareto, rung_against_rung, score_by_count
 from experiments.gains import gains_over_control
 from experiments.load import Study
 from experiments.spending import spending
+from experiments.templates import template
 from experiments.worth import task_effects
 
 
@@ -39,29 +36,11 @@ def render(
     summary: Mapping[str, object],
 ) -> str:
     """The page."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("experiments", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        hours=lambda ms: wording.hours(DeviceTime(ms)),
-        points=wording.points,
-        plain=wording.plain,
-        signed=wording.signed,
-        tokens=wording.tokens,
-        p=wording.p_value,
-        listed=wording.listed,
-        counts=wording.counts_of,
-        unbroken=wording.unbroken,
-    )
     figures = [
         {picture.name: picture.again(number) for picture in pictures(one)}
         for number, one in enumerate(findings, start=1)
     ]
     shared = [spending(study), contrast_forest(contrasts), gain_by_arm(findings)]
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         r=summary, figures_by_arm=figures, figures={picture.name: picture for picture in shared}
     )

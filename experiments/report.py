@@ -1,10 +1,38 @@
-"""The report of a study, from its records alone: one HTML file, and the same as JSON."""
+"""The report of a study, from its records alone: one HTML file, and the same in other formats."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
+
+
+def report_text(
+    run_folder: Path | str, form: str, journal_url: str | None = None, name: str = ""
+) -> str:
+    """The report as text.
+
+    Args:
+        run_folder: ``<store>/<study>``.
+        form: ``json`` for all that it says, ``md`` for a findings page, ``latex`` for tables, ``csv``
+            for every scored cell.
+        journal_url: database of the journal; ``journal.db`` in the folder without it.
+        name: of the study; a PostgreSQL database holds many.
+
+    Raises:
+        NoRunError: there is no run there.
+    """
+    from experiments import formats
+
+    folder = Path(run_folder)
+    if form == "csv":
+        from experiments.load import open_study
+
+        return formats.scores_csv(open_study(folder, journal_url, name))
+    summary = report_json(folder, journal_url, name)
+    if form == "json":
+        return _json(summary)
+    return formats.markdown(summary) if form == "md" else formats.latex(summary)
 
 
 def report_json(
@@ -36,7 +64,7 @@ def write_report(run_folder: Path | str, journal_url: str | None = None, name: s
     """
     folder = Path(run_folder)
     summary, html = _report(folder, journal_url, name, page=True)
-    _write(folder / "report.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    _write(folder / "report.json", _json(summary))
     _write(folder / "report.html", html)
     return folder / "report.html"
 
@@ -58,6 +86,10 @@ def _report(
     from experiments.page import render
 
     return summary, render(study, findings, contrasts, summary)
+
+
+def _json(summary: dict[str, object]) -> str:
+    return json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
 
 
 def _write(path: Path, text: str) -> None:

@@ -85,7 +85,7 @@ def test_a_study_whose_journal_is_in_postgresql_runs_and_is_read_by_its_spec(tmp
     rows = json.loads(interlude("ledger", str(spec), "--json").stdout)
     charged = sum(row["ms"] for row in rows if row["entry"] == "Charged")
     assert charged == books["spent_ms"]
-    assert json.loads(interlude("report", str(spec), "--json").stdout)["errors"] == []
+    assert json.loads(interlude("report", str(spec), "--format", "json").stdout)["errors"] == []
     drawn = json.loads(interlude("account", "show", "lab", "--json", "--store", postgres).stdout)
     assert drawn["studies"]["served"]["spent_ms"] == charged
 

@@ -96,7 +96,7 @@ def test_the_verbs_and_their_options_are_these():
         "run": ["--driver", "--store", "--table", "spec"],
         "status": ["--json", "run"],
         "ledger": ["--json", "run"],
-        "report": ["--json", "run"],
+        "report": ["--format", "run"],
         "schema": [],
         "doctor": ["--json", "--store"],
         "table": [],

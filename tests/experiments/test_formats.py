@@ -1,0 +1,79 @@
+"""The report in other formats says what the page says, and says when it is interim."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from experiments.cli import main
+from experiments.formats import COLUMNS
+from experiments.report import report_json, report_text
+from experiments.trials import score_of
+from experiments.wording import points, signed
+
+
+@pytest.fixture(scope="module")
+def whole(whole_study):
+    return report_json(whole_study)
+
+
+def printed(run, form):
+    done = CliRunner().invoke(main, ["report", str(run), "--format", form])
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+def test_the_findings_page_has_the_answer_the_tables_and_the_threats(whole, whole_study):
+    page = printed(whole_study, "md")
+    assert page.startswith(f"# synthetic: {whole['question']}")
+    for sentence in (*whole["answer"]["sentences"], *whole["threats"]):
+        assert sentence in page
+    best = whole["contenders"][1]
+    assert f"| {signed(best['gain']['value'])} ({signed(best['gain']['low'])} to" in page
+    for row in whole["cells"]["rows"]:
+        assert row["name"] in page
+    tables = [line for line in page.splitlines() if line.startswith("|")]
+    heads = [i for i, line in enumerate(tables) if set(line) <= set("|-")]
+    assert len(heads) >= 6
+    for i in heads:
+        assert tables[i - 1].count("|") == tables[i].count("|") == tables[i + 1].count("|")
+
+
+def test_every_score_of_the_page_can_be_computed_from_the_csv(whole, whole_study):
+    rows = list(csv.DictReader(io.StringIO(printed(whole_study, "csv"))))
+    assert tuple(rows[0]) == COLUMNS
+    control = [r for r in rows if r["repeats"] == whole["answer"]["control"]]
+    by_seed = {}
+    for row in control:
+        by_seed.setdefault(row["seed"], {})[row["task"], row["language"]] = float(row["score"])
+    told = whole["contenders"][0]["mean_score"]
+    assert sum(map(score_of, by_seed.values())) / len(by_seed) == pytest.approx(told)
+    assert {r["examples"] for r in control} == {"report"}
+
+
+def test_the_latex_tables_are_whole_and_escaped(whole, whole_study):
+    text = printed(whole_study, "latex")
+    assert text.count("\\begin{table}") == text.count("\\end{table}") == 2
+    assert "squad\\_v1" in text
+    assert not re.search(r"(?<!\\)_", text)
+    assert "−" not in text
+    assert points(whole["contenders"][1]["mean_score"]) in text
+    for body in re.findall(r"\\begin\{tabular\}\{(\w+)\}(.*?)\\end", text, re.DOTALL):
+        lines = [line for line in body[1].splitlines() if line.endswith("\\\\")]
+        assert {line.count(" & ") + 1 for line in lines} == {len(body[0])}
+
+
+def test_json_is_the_whole_report(whole, whole_study):
+    assert json.loads(printed(whole_study, "json")) == json.loads(json.dumps(whole))
+
+
+def test_an_interim_report_says_so_in_every_format(interim_study):
+    assert "**Interim: the study has not ended" in report_text(interim_study, "md")
+    assert "% INTERIM" in report_text(interim_study, "latex")
+    assert json.loads(report_text(interim_study, "json"))["interim"]
+    assert "interim: the study has not ended" in printed(interim_study, "html")
