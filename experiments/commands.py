@@ -80,7 +80,7 @@ def plan(spec_file: str, console: Console, *, as_json: bool) -> None:
     """Print the forecast of a spec."""
     from scheduler.lessons import lessons_for
     from scheduler.plan import plan_study
-    from scheduler.progress import plan_view
+    from scheduler.plan_view import plan_view
     from scheduler.spec import load
 
     spec, _ = load(spec_file)

@@ -1,27 +1,30 @@
 """What a study begins next, and why it is over when there is nothing.
 
-In this order: the control; a trial that has earned its next rung; a new mix; a trial that waits, when
-no new one can start; then, once no trial of the search climbs, finalists over seeds. Each only if its
-part of the cap pays for all of it.
+In this order: the control of every arm; a mix in the arms where it is to be tried yet; a trial that has
+earned its next rung; a new mix; a trial that waits, when no new one can start; then, once no trial of
+the search climbs, finalists over seeds. Each only if its part of the cap pays for all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from budgets.amount import DeviceTime
+from scheduler.arms import arm_names, bracket_of, control_order, proposal_of, recipes_of
+from scheduler.brackets import Brackets
 from scheduler.climb import Climb
 from scheduler.facts import TrialMoved, TrialProposed
 from scheduler.finals import finalists, next_finals, out_early
 from scheduler.mix import Mix
 from scheduler.money import Path, Purse
-from scheduler.policies import Policy, Standing, Standings
-from scheduler.prices import RungPrices
+from scheduler.policies import Policy, Standing
 from scheduler.space import Sampler
+from scheduler.spec import StudySpec
 from scheduler.state import StudyState
 from scheduler.tree import StageTree
-from scheduler.trial import MERGED, Recipe, Role, Trial, TrialState
+from scheduler.trial import MERGED, Arm, Recipe, Role, Trial, TrialState
+from scheduler.tried import Tried
 
 
 class Ending(NamedTuple):
@@ -32,34 +35,6 @@ class Ending(NamedTuple):
 
 
 Beginning = tuple[TrialProposed | TrialMoved, ...]
-
-
-class Tried(Collection[Mix]):
-    """Mixes that are trials already, and those that draw the same tasks at the same rates.
-
-    Such a mix would run the same stages, at no cost and for no news, and a study could go on like
-    that for thousands of trials.
-    """
-
-    def __init__(self, tree: StageTree) -> None:
-        self._tree = tree
-        self._mixes: set[Mix] = set()
-        self._rates: set[tuple[tuple[str, float], ...]] = set()
-
-    def add(self, mix: Mix) -> None:
-        """Take in a mix that is a trial now."""
-        if mix not in self._mixes:
-            self._mixes.add(mix)
-            self._rates.add(self._tree.rates(mix))
-
-    def __contains__(self, mix: object) -> bool:
-        return mix in self._mixes or (isinstance(mix, Mix) and self._tree.rates(mix) in self._rates)
-
-    def __iter__(self) -> Iterator[Mix]:
-        return iter(self._mixes)
-
-    def __len__(self) -> int:
-        return len(self._mixes)
 
 
 class Agenda(Protocol):
@@ -96,19 +71,18 @@ class SearchAgenda:
         self._climb = climb
         self._purse = purse
         self._policy = policy
-        self._prices = RungPrices(tree, climb)
+        self._brackets = Brackets(tree, climb, policy)
         self._sampler = sampler
-        self._n_moves = 0  # that the two below know of
-        self._standings = Standings()
+        self._n_moves = 0  # that the brackets and the two below know of
+        self._proposals: dict[Mix, set[Arm]] = {}  # with the arms that each is tried in
         self._tried = Tried(tree)
         self._exhausted = False  # saves asking again; the sampler would say the same
 
     def next(self, *, search_climbs: bool, fresh: bool) -> Beginning:
         """As the protocol; the finals wait for the last of the search."""
-        control = self._state.control
-        if control is None:
-            return proposed(self._state, self._recipe(Mix()), Role.CONTROL, "control")
-        if unjudged(control):
+        if (control := next_control(self._spec, self._state)) is not None:
+            return proposed(self._state, control, Role.CONTROL, "control")
+        if unjudged(self._state):
             return ()  # without it no difference can be told: the rest of the cap is not spent
         if not self._state.finals_open:
             if beginning := self._next_of_search(fresh=fresh):
@@ -119,36 +93,59 @@ class SearchAgenda:
 
     def _next_of_search(self, *, fresh: bool) -> Beginning:
         self._catch_up()
-        earned = self._policy.promote(self._standings, self._prices)
-        if promoted := self._promoted(earned, "promoted", fresh=fresh):
+        left = self._left_of_proposal()
+        if left is not None and self._pays([left], fresh=fresh):
+            return self._begun(left, fresh=fresh)
+        if promoted := self._promoted(self._brackets.earned(), "promoted", fresh=fresh):
             return promoted
-        if proposed := self._new(fresh=fresh):
-            return proposed
-        late = self._policy.promote_late(self._standings)
+        if left is None and (new := self._new(fresh=fresh)):
+            return new
+        late = self._brackets.late()
         return self._promoted(late, "promoted: no new trial could start", fresh=fresh)
 
-    def _promoted(self, name: str | None, reason: str, *, fresh: bool) -> Beginning:
-        if name is None:
-            return ()
-        trial = self._state.trials[name]
-        path = (trial.recipe, trial.rung + 1)
-        if not self._purse.pays_search([path], fresh=fresh):
-            return ()
-        return (TrialMoved(name, TrialState.RUNNING, path[1], None, reason),)
+    def _promoted(self, names: Iterator[str], reason: str, *, fresh: bool) -> Beginning:
+        for name in names:
+            trial = self._state.trials[name]
+            path = (trial.recipe, trial.rung + 1)
+            if self._purse.pays_search([path], fresh=fresh):
+                return (TrialMoved(name, TrialState.RUNNING, path[1], None, reason),)
+        return ()
+
+    def _left_of_proposal(self) -> Recipe | None:
+        """The last proposal in an arm where it is to be tried yet."""
+        mix, arms = next(reversed(self._proposals.items()), (Mix(), set[Arm]()))
+        recipes = recipes_of(mix, self._spec) if arms else ()
+        return next((recipe for recipe in recipes if recipe.arm not in arms), None)
 
     def _new(self, *, fresh: bool) -> Beginning:
-        if self._all_allowed() or self._exhausted:
-            return ()
-        start = self._policy.start(self._standings, self._prices)
-        if not self._purse.pays_search([self._stand_in(max(start, 0))], fresh=fresh):
+        """The next proposal, once all that is to be tried of it is affordable."""
+        if self._all_allowed() or self._exhausted or not self._pays_some(fresh=fresh):
             return ()
         mix = self._proposed_mix()
         if mix is None:
             self._exhausted = True
             return ()
-        recipe, origin, why = self._recipe(mix), self._spec.search.sampler, ""
+        recipes = recipes_of(mix, self._spec)
+        if len(self._spec.arms) > 1 and not self._pays(recipes, fresh=fresh):
+            return ()
+        return self._begun(recipes[0], fresh=fresh)
+
+    def _pays_some(self, *, fresh: bool) -> bool:
+        """Whether a proposal is affordable: in every arm, or in some where it is tried in one."""
+        arms = self._spec.arms
+        if bracket_of(arms[0], self._spec) is not None:
+            return self._pays([Recipe.of(Mix(), 0, arm) for arm in arms], fresh=fresh)
+        return any(self._pays([Recipe.of(Mix(), 0, arm)], fresh=fresh) for arm in arms)
+
+    def _pays(self, recipes: Sequence[Recipe], *, fresh: bool) -> bool:
+        """Whether new trials in the arms of ``recipes`` are affordable, by stand-ins for their mix."""
+        return self._purse.pays_search([self._stand_in(one.arm) for one in recipes], fresh=fresh)
+
+    def _begun(self, recipe: Recipe, *, fresh: bool) -> Beginning:
+        """The facts of a recipe that joins the search."""
+        start, origin, why = self._brackets.start(recipe.arm), self._spec.search.sampler, ""
         if start > (MERGED if self._tree.has_merged else 0):
-            why = str(self._standings.trust(start - 1))
+            why = self._brackets.why_above(start, recipe.arm)
         elif start == MERGED and not self._pays_look(recipe, fresh=fresh):
             start, why = 0, self._purse.refusal
         reason = f"{origin}; begins at rung {start}: {why}" if why else origin
@@ -159,21 +156,17 @@ class SearchAgenda:
         return self._purse.pays_search([(recipe, MERGED), (recipe, 0)], fresh=fresh)
 
     def _proposed_mix(self) -> Mix | None:
-        self._catch_up()
-        return self._sampler.propose(self._n_sampled(), self._tried)
-
-    def _n_sampled(self) -> int:
-        return self._state.roles[Role.SEARCH]
+        return self._sampler.propose(len(self._proposals), self._tried)
 
     def _all_allowed(self) -> bool:
         most = self._spec.search.max_trials
-        return most is not None and self._n_sampled() >= most
+        return most is not None and len(self._proposals) >= most
 
-    def _stand_in(self, start: int) -> Path:
-        """A recipe nobody has tried, of all tasks, for what the next trial will cost from ``start``."""
-        everything = Mix.of(self._spec.intermediate.tasks)
-        recipe = Recipe.of(everything, -1, self._spec.arms[0])
-        trial = Trial(_name(Role.SEARCH, self._n_sampled() + 1), recipe, Role.SEARCH, rung=start)
+    def _stand_in(self, arm: Arm) -> Path:
+        """A recipe nobody has tried, of all tasks, for what the next trial in ``arm`` will cost."""
+        recipe = Recipe.of(Mix.of(self._spec.intermediate.tasks), -1, arm)
+        start = max(self._brackets.start(arm), 0)
+        trial = Trial(next_name(self._state, Role.SEARCH), recipe, Role.SEARCH, rung=start)
         return recipe, self._policy.goal(trial)
 
     def _next_final(self, *, fresh: bool) -> Beginning:
@@ -190,36 +183,36 @@ class SearchAgenda:
                 )
         return ()
 
-    def _recipe(self, mix: Mix) -> Recipe:
-        return Recipe.of(mix, self._spec.seed, self._spec.arms[0])
-
     def _catch_up(self) -> None:
-        """Let standings and tried mixes know which trials have moved; a new one always has."""
+        """Let brackets and proposals know which trials have moved; a new one always has."""
         counts_cost = self._spec.objectives.gpu_hours is not None
         for name in self._state.moves[self._n_moves :]:
             trial = self._state.trials[name]
-            if trial.role is not Role.FINAL:
-                self._tried.add(trial.recipe.mix)
-                costs = self._climb.path_cost_ms(trial) if counts_cost else {}
-                measured = {rung: self._climb.figures(trial, rung) for rung in trial.trained_scores}
-                self._standings.put(Standing(trial, costs, measured))
+            if trial.role is Role.FINAL:
+                continue
+            proposal = proposal_of(trial.recipe, self._spec)
+            self._tried.add(proposal)
+            if trial.role is Role.SEARCH:
+                self._proposals.setdefault(proposal, set()).add(trial.recipe.arm)
+            costs = self._climb.path_cost_ms(trial) if counts_cost else {}
+            measured = {rung: self._climb.figures(trial, rung) for rung in trial.trained_scores}
+            self._brackets.put(Standing(trial, costs, measured))
         self._n_moves = len(self._state.moves)
 
     def why_over(self, spent: DeviceTime, cap: DeviceTime) -> Ending:
         """Why nothing can begin any more."""
+        self._catch_up()
         money = f"{spent} of {cap} spent"
-        control = self._state.control
-        if control is not None and unjudged(control):
-            why = self._state.reasons[control.name]
-            return Ending(f"the control could not be judged ({why}); {money}")
+        if trouble := unjudged(self._state):
+            return Ending(f"{trouble}; {money}")
         none_left = next(next_finals(self._spec, self._state), None) is None
         if none_left and not self._state.n_climbing:
             seeds = self._seeds_given()
             if self._all_allowed():
-                mixes = f"all {self._n_sampled()} mixes that search.max_trials allows"
+                mixes = f"all {len(self._proposals)} mixes that search.max_trials allows"
                 return Ending(f"nothing left to try: {mixes} and {seeds}; {money}")
             if self._exhausted or self._proposed_mix() is None:
-                mixes = f"every mix the sampler finds ({self._n_sampled()})"
+                mixes = f"every mix the sampler finds ({len(self._proposals)})"
                 return Ending(f"nothing left to try: {mixes} and {seeds}; {money}")
             if finalists(self._state, 1):
                 return Ending(f"finalists have {seeds}; {money}")
@@ -236,6 +229,12 @@ class SearchAgenda:
         return f"{most}, but for {out}, surely below the best" if out else most
 
 
+def next_control(spec: StudySpec, state: StudyState) -> Recipe | None:
+    """The first control that is not a trial yet."""
+    arms = (arm for arm in control_order(spec) if state.control_of(arm) is None)
+    return next((Recipe.of(Mix(), spec.seed, arm) for arm in arms), None)
+
+
 def proposed(
     state: StudyState,
     recipe: Recipe,
@@ -247,18 +246,27 @@ def proposed(
     reason: str = "",
 ) -> Beginning:
     """The facts of a new trial that starts to climb at once; its ``origin`` is reason enough."""
-    n_finals = state.roles[Role.FINAL]
-    name = _name(role, n_finals if role is Role.FINAL else len(state.trials) - n_finals)
+    name = next_name(state, role)
     return (
         TrialProposed(name, recipe, role, finalist, origin),
         TrialMoved(name, TrialState.RUNNING, rung, None, reason or origin),
     )
 
 
-def unjudged(control: Trial) -> bool:
-    """Whether the control ended without a score."""
-    return control.state in (TrialState.FAILED, TrialState.UNAFFORDABLE)
+def unjudged(state: StudyState) -> str:
+    """The first control that ended without a score, and why; empty where none did."""
+    names = arm_names([control.recipe.arm for control in state.controls])
+    for control in state.controls:
+        if control.state in (TrialState.FAILED, TrialState.UNAFFORDABLE):
+            arm = names[control.recipe.arm]
+            where = f" of the arm {arm}" if arm else ""
+            return f"the control{where} could not be judged ({state.reasons[control.name]})"
+    return ""
 
 
-def _name(role: Role, n_before: int) -> str:
-    return f"{'f' if role is Role.FINAL else 't'}{n_before:04d}"
+def next_name(state: StudyState, role: Role) -> str:
+    """The name of the next trial of that role."""
+    n_finals = state.roles[Role.FINAL]
+    if role is Role.FINAL:
+        return f"f{n_finals:04d}"
+    return f"t{len(state.trials) - n_finals:04d}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from scheduler.mix import Mix
-from scheduler.space import Point, Space
+from scheduler.space import Space
 
 _LISTED = 1_024  # mixes of a space that are all looked at
 _DRAWS = 96
@@ -27,7 +27,7 @@ def candidates(space: Space, best: Sequence[Mix], rng: random.Random) -> tuple[M
 
 
 def neighbours(space: Space, mix: Mix, rng: random.Random) -> Iterator[Mix]:
-    """Mixes one step away: a task more or less, one for another, a number moved up or down.
+    """Mixes one step away: a task more or less, one for another, a number moved, another arm.
 
     A number moves by a quarter of its range or less, drawn anew each time.
     """
@@ -40,7 +40,8 @@ def neighbours(space: Space, mix: Mix, rng: random.Random) -> Iterator[Mix]:
             moved = point.numbers[place] + sign * rng.uniform(0, _STEP) * (high - low)
             numbers = list(point.numbers)
             numbers[place] = min(max(moved, low), high)
-            yield space.decode(Point(point.bits, tuple(numbers)))
+            yield space.decode(replace(point, numbers=tuple(numbers)))
+    yield from (space.decode(replace(point, arm=arm)) for arm in range(len(space.arms)))
 
 
 def _flipped(bits: tuple[bool, ...]) -> Iterator[tuple[bool, ...]]:

@@ -217,9 +217,7 @@ def _data(spec: StudySpec) -> Iterator[str]:
 
 def _search(spec: StudySpec) -> Iterator[str]:
     search = spec.search
-    if len(spec.arms) > 1:
-        yield f"model.name: {len(spec.arms)} arms are read here and not run yet; list fewer"
-    elif search.design == "factorial":
+    if search.design == "factorial" and len(spec.arms) == 1:
         yield (
             "search.design: 'factorial' compares arms, and this study has one; list models, tunings or "
             "variants of intermediate.languages, or remove the key"

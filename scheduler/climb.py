@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from budgets.amount import ZERO, DeviceTime
 from budgets.forecast import Estimate, Forecast
+from scheduler.arms import observed_as
 from scheduler.demand import Demand, Needed, needed
 from scheduler.facts import StageShared, TrialMoved
 from scheduler.inference import figures
@@ -66,8 +67,7 @@ class Climb:
         self._state = state
         self._forecast = forecast
         self._rate = tree.spec.budget.devices.highest_rate
-        base = tree.base()
-        self._base = base.name if base else None
+        self._bases = frozenset(tree.bases)
         self._demand = Demand(state, self._path)
         self._path_costs: dict[tuple[str, int], int] = {}
 
@@ -84,6 +84,16 @@ class Climb:
         """Whether somebody runs the stage now."""
         record = self._state.stages.get(node.name)
         return record is not None and record.in_flight
+
+    def waits_for_base(self, model: str) -> bool:
+        """Whether a climbing trial has yet to train what every stage of ``model`` stands on."""
+        base = self._tree.base(model)
+        climbing = (t for t in self._state.trials.values() if t.state is TrialState.RUNNING)
+        return (
+            base is not None
+            and not self.done(base)
+            and any(trial.recipe.model == model for trial in climbing)
+        )
 
     def startable(self, trial: Trial) -> list[Node]:
         """The stages on ``trial``'s way that can be granted now, in the order of the way."""
@@ -136,7 +146,7 @@ class Climb:
         record = self._state.stages[node.name]
         mine = any(lease.started.trial == trial.name for lease in record.leases)
         noted = node.name in self._state.shared.get(trial.name, ())
-        if not (mine or noted or node.name == self._base):
+        if not (mine or noted or node.name in self._bases):
             yield StageShared(trial.name, node.name, self._cost_ms(node))
 
     def _finished(self, trial: Trial, goal: int, *, pauses: bool) -> tuple[TrialMoved, ...]:
@@ -160,7 +170,7 @@ class Climb:
         cells, rung, mix = self._cells(trial), trial.rung, trial.recipe.mix
         groups = {cell.task: self._tree.spec.catalogue[cell.task].group for cell in cells}
         return Observation(
-            mix,
+            observed_as(trial.recipe, self._tree.spec),
             rung,
             self._tree.spec.intermediate.rungs[rung] if mix.count else 0,
             trial.scores[rung],
@@ -247,7 +257,7 @@ class Climb:
         what was expected of it.
         """
         record = self._state.stages.get(node.name)
-        if node.name == self._base or record is None:
+        if node.name in self._bases or record is None:
             return 0
         counted = [(x.started, x.measurement) for x in record.leases if x.measurement is not None]
         counted = [(started, m) for started, m in counted if m.outcome in _COUNTED]

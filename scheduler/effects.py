@@ -28,6 +28,7 @@ from itertools import combinations
 
 import numpy as np
 
+from scheduler.arms import bare
 from scheduler.features import Features, Floats
 from scheduler.gain import SCORE
 from scheduler.observation import Observation
@@ -37,6 +38,7 @@ from scheduler.spec import StudySpec
 from scheduler.state import StudyState
 from scheduler.study import space_of
 from scheduler.surrogate import Fit, Surrogate
+from scheduler.trial import Arm
 
 _SETS = 256
 WIDER = 1.2  # docs/methods.md, "Effects"
@@ -113,16 +115,17 @@ class Effects:
 
 def effects_of(state: StudyState, spec: StudySpec) -> tuple[Effects, ...]:
     """Effects on the score, then on each target group by name; none without a scored mix and control."""
-    return effects_in(observations_of(state, spec), space_of(spec), spec.intermediate.rungs)
+    seen, arms = observations_of(state, spec), spec.arms if len(spec.arms) > 1 else ()
+    return effects_in(seen, space_of(spec), spec.intermediate.rungs, arms)
 
 
 def effects_in(
-    seen: Sequence[Observation], space: MixSpace, rungs: Sequence[int]
+    seen: Sequence[Observation], space: MixSpace, rungs: Sequence[int], arms: Sequence[Arm] = ()
 ) -> tuple[Effects, ...]:
-    """As above, of observations of a space at some rungs."""
+    """As above, of observations of a space at some rungs; of several arms, the mean over them."""
     if all(one.mix.count for one in seen) or not any(one.mix.count for one in seen):
         return ()
-    surrogate = Surrogate(space, rungs)
+    surrogate = Surrogate(space, rungs, arms=arms)
     for one in seen:
         surrogate.learn(one)
     groups = sorted({name for one in surrogate.seen for name in one.groups})
@@ -133,7 +136,7 @@ def _effects(of: str, surrogate: Surrogate, space: MixSpace, *, grows: bool) -> 
     fit = surrogate.fit(of)
     contrasts = Contrasts(surrogate.features, len(space.tasks), space.count)
     seen = [one for one in surrogate.seen if of == SCORE or of in one.groups]
-    mixes = {one.mix for one in seen if one.mix.count}
+    mixes = {bare(one.mix) for one in seen if one.mix.count}
     tasks = tuple(
         TaskEffect(
             task,

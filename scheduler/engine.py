@@ -27,11 +27,13 @@ from budgets.errors import InsufficientBudgetError
 from budgets.forecast import Forecast
 from budgets.ledger import Charged, Released, Reserved
 from scheduler.agenda import Agenda, SearchAgenda
+from scheduler.arms import proposal_of
 from scheduler.climb import Climb, Terms
-from scheduler.facts import StageEnded, StageStarted, StudyEnded, TrialMoved
+from scheduler.facts import StageEnded, StageStarted, StudyEnded, TrialMoved, TrialProposed
 from scheduler.grid import GridAgenda
 from scheduler.money import Purse
 from scheduler.moves import Start, Stop, Wait
+from scheduler.objectives import objectives_of
 from scheduler.policies import Policy
 from scheduler.space import MixSpace, Sampler
 from scheduler.stage_claims import StageClaims, Unshared
@@ -96,7 +98,6 @@ class Engine:
             if grid is None
             else GridAgenda(tree, grid, self.state, self._purse)
         )
-        self._base = tree.base()
         self._measured = ZERO
         self._news: list[object] = []
         for fact in account.facts():
@@ -211,15 +212,19 @@ class Engine:
 
     def _begin_one(self, *, fresh: bool) -> bool:
         """Set one more trial climbing if a device is free for it and the cap allows it."""
-        n_climbing, base = self.state.n_climbing, self._base
-        waits_for_base = n_climbing and base is not None and not self._climb.done(base)
-        if waits_for_base or n_climbing >= self._slots:
+        if self.state.n_climbing >= self._slots:
             return False
-        climbs = bool(n_climbing) or bool(self.state.leases)
+        climbs = bool(self.state.n_climbing) or bool(self.state.leases)
         beginning = self._agenda.next(search_climbs=climbs, fresh=fresh)
-        if beginning:
-            self._book(*beginning)
-        return bool(beginning)
+        if not beginning or self._waits_for_base(*beginning):
+            return False
+        self._book(*beginning)
+        return True
+
+    def _waits_for_base(self, first: TrialProposed | TrialMoved, *_: object) -> bool:
+        """Whether what begins would only wait for what another trial pretrains."""
+        known = first if isinstance(first, TrialProposed) else self.state.trials[first.trial]
+        return self._climb.waits_for_base(known.recipe.model)
 
     # -- following what happened ---------------------------------------------------------------
 
@@ -268,11 +273,5 @@ class Engine:
             return
         if trial.recipe.mix.count < self._spec.intermediate.count[0]:
             return  # the control of a study whose space begins above k = 0
-        top = self._tree.n_rungs - 1
-        values: tuple[float, ...] | None = None
-        if trial.state is TrialState.DONE and (top in trial.scores or trial.role is Role.CONTROL):
-            score = trial.scores[max(trial.scores)]
-            costs = self._climb.path_cost_ms(trial)
-            hours = (DeviceTime(costs[max(costs)]).hours,) if self._spec.objectives.gpu_hours else ()
-            values = (score, *hours, *self._climb.figures(trial, max(costs)))
-        self._sampler.tell(trial.recipe.mix, values)
+        values = objectives_of(trial, self._spec, self.state, self._climb)
+        self._sampler.tell(proposal_of(trial.recipe, self._spec), values)

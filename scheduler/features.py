@@ -7,6 +7,8 @@
     b_i b_j                 what two tasks do to one another
     k (k - 1) / 2           what all pairs have in common: tasks share a fixed number of tokens
     x, x^2                  each searched number of the mix, from -1 to 1, 0 where it decides nothing
+    c_a, c_a b_i            arm a, c_a = [in arm a] - 1 / (arms), and with task i; the control's too.
+                            All are 0 for the mean over arms, and there are none where a study has one
 
 so ``z`` is 0 at the top rung and -1 at the first. Each column is multiplied by how large its effect may
 be beside a main effect; under one ridge penalty the smaller is then shrunk the harder.
@@ -21,8 +23,10 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from scheduler.arms import ArmedMix
 from scheduler.mix import Mix
 from scheduler.space import Space
+from scheduler.trial import Arm
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,6 +35,8 @@ _GROWTH = 0.5
 _PAIR = 0.3
 _NUMBER = 0.4
 _CURVE = 0.3
+_ARM = 2.0  # arms may differ by more than any task brings
+_ARM_TASK = 0.3
 
 
 class Features:
@@ -40,9 +46,10 @@ class Features:
         top: tokens of the longest stage.
         n: columns.
         n_main: columns before the first pair: the constant, any stage, and one per task.
+        of_arms: the columns of the arms alone.
     """
 
-    def __init__(self, space: Space, rungs: Sequence[int]) -> None:
+    def __init__(self, space: Space, rungs: Sequence[int], arms: Sequence[Arm] = ()) -> None:
         self.top = max(rungs)
         self.n_main = 2 + len(space.tasks)
         self._space = space
@@ -54,8 +61,13 @@ class Features:
             ((high + low) / 2, (high - low) / 2) for low, high in (axis.ends for axis in space.axes)
         ]
         self._known: dict[Mix, Floats] = {}
-        self._n_subset = self.n_main + len(self._first) + 1
-        self.n = self._n_subset + 2 * len(self._axes) + self.n_main - 1
+        self._arms = tuple(arms)
+        n_subset = self.n_main + len(self._first) + 1
+        n_mix = n_subset + 2 * len(self._axes)
+        n_static = n_mix + len(self._arms) * (1 + len(space.tasks))
+        self._of_numbers, self._of_arm = slice(n_subset, n_mix), slice(n_mix, n_static)
+        self.of_arms = slice(n_mix, n_mix + len(self._arms))
+        self.n = n_static + self.n_main - 1
 
     def rows(self, mixes: Sequence[Mix], tokens: Sequence[int]) -> Floats:
         """The design matrix of ``mixes`` after ``tokens``, one number for each.
@@ -95,6 +107,17 @@ class Features:
         return self._known[mix]
 
     def _built(self, mix: Mix) -> Floats:
+        row = self._of_mix(mix)
+        if isinstance(mix, ArmedMix) and self._arms:
+            here = np.array([arm == mix.arm for arm in self._arms], dtype=np.float64)
+            contrasts = here - 1 / len(self._arms)
+            bits = np.array([task in mix.tasks for task in self._space.tasks], dtype=np.float64)
+            tasks = _ARM_TASK * np.outer(contrasts, bits).ravel()
+            row[self._of_arm] = np.concatenate([_ARM * contrasts, tasks])
+        return row
+
+    def _of_mix(self, mix: Mix) -> Floats:
+        """The columns for what is the same in every arm."""
         if not mix.count:
             return self.control[: self.n - self.n_main + 1]
         point = self._space.encode(mix)
@@ -106,16 +129,16 @@ class Features:
             ]
         )
         row: Floats = self._of_bits(bits[None])[0]
-        row[self._n_subset :] = np.concatenate([_NUMBER * numbers, _CURVE * numbers**2])
+        row[self._of_numbers] = np.concatenate([_NUMBER * numbers, _CURVE * numbers**2])
         return row
 
     def _of_bits(self, bits: Floats) -> Floats:
-        """The columns that do not depend on tokens, 0 for the searched numbers."""
+        """The columns that do not depend on tokens, 0 for the searched numbers and the arms."""
         pairs = bits[:, self._first] * bits[:, self._second]
         crowd = pairs.sum(axis=1, keepdims=True) / math.sqrt(max(1, pairs.shape[1]))
         any_stage = np.tile([_CONSTANT, 1.0], (len(bits), 1))
-        numbers = np.zeros((len(bits), 2 * len(self._axes)))
-        return np.hstack([any_stage, bits, _PAIR * pairs, _PAIR * crowd, numbers])
+        others = np.zeros((len(bits), self._of_arm.stop - self._of_numbers.start))
+        return np.hstack([any_stage, bits, _PAIR * pairs, _PAIR * crowd, others])
 
     def _grown(self, static: Floats, z: Floats) -> Floats:
         """With the columns for the growth of effects, for each row's z."""

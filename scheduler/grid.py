@@ -1,8 +1,9 @@
 """Everything once: the agenda of a study that a table is recorded from (``search.policy: grid``).
 
-Every mix of the space with every seed climbs to the top and is scored on search cells at each rung, from
-the merged one where there is one; then each is scored on report cells at each rung that trains. Seed by
-seed, so that a cap which ends early leaves whole seeds behind. No score decides anything.
+Every mix of the space with every seed climbs to the top in every arm and is scored on search cells at
+each rung, from the merged one where there is one; then each is scored on report cells at each rung that
+trains. Seed by seed, so that a cap which ends early leaves whole seeds behind. No score decides
+anything.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 from budgets.amount import DeviceTime
 from scheduler.agenda import Beginning, Ending, proposed, unjudged
+from scheduler.arms import control_order
 from scheduler.mix import Mix
 from scheduler.money import Purse
 from scheduler.space import MixSpace
@@ -42,8 +44,7 @@ class GridAgenda:
     def next(self, *, search_climbs: bool, fresh: bool) -> Beginning:
         """The facts that set one more trial climbing; none when nothing can begin now."""
         del search_climbs
-        control = self._state.control
-        if control is not None and unjudged(control):
+        if unjudged(self._state):
             return ()
         point = self._next_point()
         if point is None or not self._pays(point, fresh=fresh):
@@ -88,15 +89,16 @@ class GridAgenda:
 def points(tree: StageTree, space: MixSpace) -> Iterator[Point]:
     """Every trial of the grid, in the order in which they are recorded."""
     spec = tree.spec
-    first = Recipe.of(Mix(), spec.seed, spec.arms[0])
     mixes = [mix for mix in space.all_mixes() if mix.count]
     for seed in range(spec.seed, spec.seed + spec.final.max_seeds):
-        control = replace(first, seed=seed)
-        yield Point(control, Role.CONTROL if seed == spec.seed else Role.SEARCH, 0)
-        recipes = [replace(control, mix=mix) for mix in mixes]
+        controls = [Recipe.of(Mix(), seed, arm) for arm in control_order(spec)]
+        for control in controls:
+            yield Point(control, Role.CONTROL if seed == spec.seed else Role.SEARCH, 0)
+        recipes = [replace(control, mix=mix) for mix in mixes for control in controls]
         for recipe in recipes:
             yield Point(recipe, Role.SEARCH, 0)
-        yield Point(control, Role.FINAL, 0)
+        for control in controls:
+            yield Point(control, Role.FINAL, 0)
         for recipe in recipes:
             for rung in range(tree.n_rungs):
                 yield Point(recipe, Role.FINAL, rung)

@@ -24,13 +24,11 @@ from scheduler.space import Point
 from scheduler.spec import StudySpec
 from scheduler.spec_parts import steps_of
 from scheduler.tree import Node, StageTree
-from scheduler.trial import Recipe
-from trainers.models import entry
+from scheduler.trial import Arm, Recipe
 from trainers.stage import (
     EvaluateStage,
     Half,
     IntermediateStage,
-    ModelRef,
     Stage,
     TaskShare,
 )
@@ -58,6 +56,11 @@ class ListedSpace:
     domains: tuple[str, ...]
     rates: Mapping[str, tuple[float, ...]]
     tasks: tuple[str, ...] = field(default=(), init=False)
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """None: a candidate is a recipe for one model."""
+        return ()
 
     @cached_property
     def axes(self) -> tuple[Rank, ...]:
@@ -126,16 +129,17 @@ class ListedTree(StageTree):
             source: never asked for rows.
             costs_ms: device time of one run, by size.
         """
-        super().__init__(spec, source, entry(spec.arms[0].model), "listed")
+        super().__init__(spec, source, lambda _: "listed")
         self._space = space
         self._costs_ms = costs_ms
-        self._ref = ModelRef(spec.arms[0].model, "listed", spec.arms[0].tuning, spec.model.precision)
 
-    def base(self) -> Node | None:
+    def base(self, model: str) -> Node | None:
         """None: nothing is trained before a candidate."""
+        del model
         return None
 
-    def _drawn(self, mix: Mix) -> tuple[tuple[str, float], ...]:
+    def _drawn(self, mix: Mix, languages: str) -> tuple[tuple[str, float], ...]:
+        del languages
         if not mix.count:
             return ()
         rates = zip(self._space.domains, self._space.mean_rates(mix), strict=True)
@@ -149,12 +153,12 @@ class ListedTree(StageTree):
             steps = steps_of(settings, recipe.tuning)
             parent = self._node(
                 IntermediateStage(
-                    self._ref, None, None, shares, 0, settings.rungs[rung], steps, recipe.seed
+                    self.ref(recipe.arm), None, None, shares, 0, settings.rungs[rung], steps, recipe.seed
                 )
             )
         (task,) = self.spec.target.tasks
         judged = EvaluateStage(
-            self._ref, parent.name if parent else None, task, self._space.domains, half, ()
+            self.ref(recipe.arm), parent.name if parent else None, task, self._space.domains, half, ()
         )
         return (*([parent] if parent else []), self._node(judged))
 

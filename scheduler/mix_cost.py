@@ -1,6 +1,6 @@
 """What the way of a mix to the top rung takes, learned from the bills of finished ways.
 
-    ln(cost) = u . (1, [k > 0], b_1 .. b_n, z)
+    ln(cost) = u . (1, [k > 0], b_1 .. b_n, c_1 .. c_m, z)
 
 The forecast of a stage goes by its tokens and knows no tasks, so it is the same for all mixes of a rung;
 tasks differ in padding and in heads, and with them the bills. A ridge regression whose penalty maximises
@@ -49,7 +49,7 @@ class MixCost:
         return hours
 
     def _used(self, rows: Floats) -> Floats:
-        """The columns before the pairs, and the growth of any stage."""
+        """The columns before the pairs, those of the arms, and the growth of any stage."""
         n_main = self._features.n_main
         growth = rows[:, [-(n_main - 1)]]
-        return np.hstack([rows[:, :n_main], growth])
+        return np.hstack([rows[:, :n_main], rows[:, self._features.of_arms], growth])

@@ -17,7 +17,7 @@ from budgets.amount import ZERO, DeviceTime
 from scheduler.climb import START_UP, Climb
 from scheduler.mix import Mix
 from scheduler.spec import StudySpec
-from scheduler.trial import Recipe
+from scheduler.trial import Arm, Recipe
 from trainers.stage import Half
 
 Path = tuple[Recipe, int]  # a recipe and the rung it is to reach
@@ -35,7 +35,7 @@ class Purse:
         self._spec = spec
         self._account = account
         self._climb = climb
-        self._repetitions: tuple[tuple[Path, ...], tuple[Path, ...]] = _repetitions(spec)
+        self._repetitions = {arm: _repetitions(spec, arm) for arm in spec.arms}
         self.refusal = ""
         self.account = ""
 
@@ -53,10 +53,15 @@ class Purse:
         return self._pays("the next step of the finals", cost, self._uncommitted(fresh=fresh))
 
     def _all_finals(self) -> DeviceTime:
-        """What all repetitions would cost: more than that the finals cannot use."""
-        controls, mixes = self._repetitions
+        """What all repetitions would cost: more than that the finals cannot use.
+
+        Arms that are compared have finalists of their own; else the finalists may be of the dearest arm.
+        """
+        controls = [path for paths, _ in self._repetitions.values() for path in paths]
         control = self._climb.missing_cost(controls, Half.REPORT)
-        finalist = self._climb.missing_cost(mixes, Half.REPORT)
+        mixes = [self._climb.missing_cost(paths, Half.REPORT) for _, paths in self._repetitions.values()]
+        compared = self._spec.search.design == "factorial"
+        finalist = DeviceTime.total(mixes) if compared else max(mixes)
         return control + finalist.scaled(self._spec.final.finalists)
 
     def _pays(self, what: str, cost: DeviceTime, there: DeviceTime) -> bool:
@@ -72,14 +77,14 @@ class Purse:
         return self._account.free.less(self._climb.committed() + start_up)
 
 
-def _repetitions(spec: StudySpec) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """All repetitions of the control, and of a stand-in for one finalist at the top rung.
+def _repetitions(spec: StudySpec, arm: Arm) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """All repetitions of an arm's control, and of a stand-in for one finalist at the top rung.
 
     The stand-in is a mix of all tasks with seeds that nobody else has: none of its stages exist.
     """
     top = len(spec.intermediate.rungs) - 1
     everything = Mix.of(spec.intermediate.tasks)
     offsets = range(spec.final.max_seeds)
-    controls = tuple((Recipe.of(Mix(), spec.seed + i, spec.arms[0]), 0) for i in offsets)
-    mixes = tuple((Recipe.of(everything, -1 - i, spec.arms[0]), top) for i in offsets)
+    controls = tuple((Recipe.of(Mix(), spec.seed + i, arm), 0) for i in offsets)
+    mixes = tuple((Recipe.of(everything, -1 - i, arm), top) for i in offsets)
     return controls, mixes

@@ -13,7 +13,7 @@ class Observation:
     """What a mix was worth at a rung, on search cells.
 
     Attributes:
-        mix: what was trained.
+        mix: what was trained, in its arm where a study has several.
         rung: the rung it finished, counted from 0.
         tokens: of its intermediate stage; 0 for the control.
         score: in points.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scheduler.arms import observed_as
 from scheduler.observation import Observation
 from scheduler.score import group_means, sampling_error
 from scheduler.spec import StudySpec
@@ -21,10 +22,8 @@ _OTHER_GROUP = "other"  # of a task that is no longer known here
 
 def observations_of(state: StudyState, spec: StudySpec) -> tuple[Observation, ...]:
     """Every rung of training that a searched trial finished, by trial; costs are not asked and 0."""
-    known = spec.catalogue
-    groups = {task: known[task].group if task in known else _OTHER_GROUP for task in spec.target.tasks}
     return tuple(
-        _observation(trial, rung, tokens, _cells(state, trial.name, tokens), groups)
+        _observation(trial, rung, tokens, _cells(state, trial.name, tokens), spec)
         for trial in state.searched
         for rung, tokens in _finished(trial, spec)
     )
@@ -38,10 +37,12 @@ def _finished(trial: Trial, spec: StudySpec) -> Iterator[tuple[int, int]]:
 
 
 def _observation(
-    trial: Trial, rung: int, tokens: int, cells: list[CellScore], groups: dict[str, str]
+    trial: Trial, rung: int, tokens: int, cells: list[CellScore], spec: StudySpec
 ) -> Observation:
+    known = spec.catalogue
+    groups = {task: known[task].group if task in known else _OTHER_GROUP for task in spec.target.tasks}
     return Observation(
-        trial.recipe.mix,
+        observed_as(trial.recipe, spec),
         rung,
         tokens,
         trial.scores[rung],

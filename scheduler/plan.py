@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
 from budgets.forecast import Forecast
+from scheduler.arms import arm_names
 from scheduler.drivers.table import drive_table
 from scheduler.lessons import Lessons
 from scheduler.needs import unpinned_repos
@@ -61,6 +62,8 @@ class Plan:
         beyond: what the cap cannot reach, in words.
         notes: what the forecast learned from, and what inference is measured with, in words.
         n_merged: sampled mixes that are looked at merged; None without that rung.
+        arms: what tells each arm from the others; none for a study with one.
+        design: what is done about them.
     """
 
     name: str
@@ -81,6 +84,8 @@ class Plan:
     beyond: tuple[str, ...]
     notes: tuple[str, ...] = ()
     n_merged: int | None = None
+    arms: tuple[str, ...] = ()
+    design: str = "search"
 
     @property
     def without_sharing(self) -> DeviceTime:
@@ -109,6 +114,8 @@ class Plan:
             "reason": self.reason,
             "beyond_the_cap": list(self.beyond),
             "notes": list(self.notes),
+            "arms": list(self.arms),
+            "design": self.design,
         }
 
 
@@ -146,6 +153,8 @@ def plan_study(spec: StudySpec, lessons: Lessons = _NO_LESSONS) -> Plan:
         beyond=_beyond(spec, by_rung, len(sampled), len(state.finals)),
         notes=(*lessons.notes, *inference_notes(spec)),
         n_merged=n_merged,
+        arms=tuple(arm_names(spec.arms).values()) if len(spec.arms) > 1 else (),
+        design=spec.search.design,
     )
 
 
@@ -181,13 +190,18 @@ def _beyond(spec: StudySpec, by_rung: tuple[int, ...], n_trials: int, n_finals: 
     """What the cap leaves out, one sentence each."""
     lines = []
     space = space_of(spec)
-    if n_trials < space.n_subsets:
-        lines.append(f"{n_trials} of {space.n_subsets} subsets of the intermediate tasks are tried")
+    n_arms = len(spec.arms)
+    if n_trials < n_arms * space.n_subsets:
+        each = f", each in {n_arms} arms," if n_arms > 1 else ""
+        lines.append(
+            f"{n_trials} of {n_arms * space.n_subsets} subsets of the intermediate tasks{each} are tried"
+        )
     for rung, n in enumerate(by_rung[1:], start=1):
         if n < by_rung[0]:
             tokens = spec.intermediate.rungs[rung]
             lines.append(f"{n} of {by_rung[0]} mixes reach rung {rung} ({tokens:,} tokens)")
-    wanted = (spec.final.finalists + 1) * spec.final.max_seeds
+    n_fields = n_arms if spec.search.design == "factorial" else 1
+    wanted = n_fields * (spec.final.finalists + 1) * spec.final.max_seeds
     if n_finals < wanted:
         lines.append(f"{n_finals} of {wanted} repetitions over seeds are affordable")
     for repo in unpinned_repos(spec):

@@ -1,4 +1,4 @@
-"""What a study looks like on a screen: plan, status, ledger, and live progress.
+"""What a study looks like on a screen: status, ledger, and live progress.
 
 Everything is drawn from the state and the balance alone. On a machine whose devices are CPU slots
 the unit is called *CPU slot-hours*, nowhere *GPU-hours*.
@@ -7,8 +7,9 @@ the unit is called *CPU slot-hours*, nowhere *GPU-hours*.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,14 +19,12 @@ from rich.text import Text
 from budgets.amount import DeviceTime
 from budgets.bill import Purpose
 from budgets.ledger import Balance
+from scheduler.arms import arm_names
 from scheduler.facts import StudyBegun
 from scheduler.policies.trust import Verdict, ladder_trust
 from scheduler.state import StudyState
-from scheduler.trial import Trial, TrialState, rung_word
+from scheduler.trial import Arm, Role, Trial, TrialState, rung_word
 from trainers.stage import EvaluateStage, InferStage, MergeStage, Stage, TargetStage
-
-if TYPE_CHECKING:
-    from scheduler.plan import Plan
 
 _UNITS = {"gpu": "GPU-hours", "cpu": "CPU slot-hours"}
 _BAR = 40  # characters
@@ -51,36 +50,6 @@ def hours(amount: DeviceTime) -> str:
     return f"{amount.hours:.4f}" if amount.hours < 10 else f"{amount.hours:,.2f}"
 
 
-# -- plan -----------------------------------------------------------------------------------------
-
-
-def plan_view(plan: Plan) -> RenderableType:
-    """The forecast of a study as tables."""
-    name = unit(plan.kind)
-    money = _table(plan.name, ("", f"{name}"))
-    money.add_row("cap", hours(plan.cap))
-    money.add_row("the control alone", hours(plan.least))
-    money.add_row("forecast", hours(plan.spent))
-    money.add_row("if every stage took its upper bound", hours(plan.spent_at_most))
-    money.add_row("forecast without sharing stages", hours(plan.without_sharing))
-    money.add_row("saved by sharing stages", hours(plan.saved))
-    stages = _table("stages", ("kind", "number", name))
-    for stage in plan.stages:
-        stages.add_row(stage.kind, str(stage.n), hours(stage.time))
-    finished = (f"{n} finish rung {rung}" for rung, n in enumerate(plan.by_rung))
-    looked_at = () if plan.n_merged is None else (f"{plan.n_merged} are looked at merged",)
-    rungs = ", ".join((*looked_at, *finished))
-    mixes = f"{plan.n_trials} mixes (at least {plan.n_trials_at_least}) are tried beside the control"
-    words = [
-        f"{mixes}: {rungs}",
-        f"{plan.n_finals} repetitions of finalists and control on report cells",
-        f"{_duration(plan.wall_s)} on {plan.devices} {'GPUs' if plan.kind == 'gpu' else 'CPU slots'}",
-        f"ends because: {plan.reason}",
-    ]
-    beyond = [f"beyond the cap: {line}" for line in plan.beyond]
-    return Group(money, stages, *(Text(line) for line in [*words, *beyond, *plan.notes]))
-
-
 # -- status ---------------------------------------------------------------------------------------
 
 
@@ -88,7 +57,7 @@ def status_view(state: StudyState, balance: Balance) -> RenderableType:
     """Where a study stands: money, purposes, leases, trials."""
     kind = kind_of(state.begun)
     title = state.begun.name if state.begun else "not begun"
-    money = _table(title, ("", unit(kind)))
+    money = table(title, ("", unit(kind)))
     for name, amount in (
         ("cap", balance.cap),
         ("spent", balance.spent),
@@ -111,15 +80,19 @@ def status_view(state: StudyState, balance: Balance) -> RenderableType:
 
 
 def _trial_table(state: StudyState) -> Table:
-    table = _table("", ("trial", "k", "tasks", "state", "rung", "score"))
+    names = _arms(state)
+    has_arms = len(names) > 1
+    columns = ("trial", *(("arm",) if has_arms else ()), "k", "tasks", "state", "rung", "score")
+    shown = table("", columns)
     for trial in sorted(state.trials.values(), key=_standing, reverse=True)[:_TRIALS_SHOWN]:
         score = f"{trial.best_score:.2f}" if trial.trained_scores else ""
         mix, rung = trial.recipe.mix, rung_word(trial.rung)
-        table.add_row(trial.name, str(mix.count), str(mix), trial.state, rung, score)
+        arm = (names.get(trial.recipe.arm, ""),) if has_arms else ()
+        shown.add_row(trial.name, *arm, str(mix.count), str(mix), trial.state, rung, score)
     left = len(state.trials) - _TRIALS_SHOWN
     if left > 0:
-        table.caption = f"and {left} more"
-    return table
+        shown.caption = f"and {left} more"
+    return shown
 
 
 def _dropped(state: StudyState) -> list[str]:
@@ -133,19 +106,51 @@ def _dropped(state: StudyState) -> list[str]:
             }
         ):
             has_merged = others.get("merged") is not None
-            found = ladder_trust(state, rungs, seed, has_merged=has_merged)
-            dropped = [one for one in found if one.verdict is Verdict.DROPPED]
-            return [f"{one}; it is dropped, new mixes begin at rung {one.higher}" for one in dropped]
+            return [
+                f"{name}{one}; it is dropped, new mixes begin at rung {one.higher}"
+                for arm, name in _compared(state)
+                for one in ladder_trust(state, rungs, seed, has_merged=has_merged, arm=arm)
+                if one.verdict is Verdict.DROPPED
+            ]
         case _:
             return []
 
 
 def best_line(state: StudyState) -> str:
-    """The best score so far beside the control's."""
-    best, control = state.best(), state.control
+    """The best score so far beside the control's, and its arm; where arms are compared, that of each."""
+    lines = "; ".join(f"{name}{_best_of(state, arm)}" for arm, name in _compared(state))
+    best = state.best()
+    name = _arms(state).get(best.recipe.arm, "") if best and not _compares(state) else ""
+    return f"{lines}, arm {name}" if name else lines
+
+
+def _compares(state: StudyState) -> bool:
+    """Whether the study compares its arms."""
+    match state.begun:
+        case StudyBegun(spec={"search": {"design": "factorial"}}):
+            return bool(state.controls)
+        case _:
+            return False
+
+
+def _compared(state: StudyState) -> list[tuple[Arm | None, str]]:
+    """Arms that are told apart, each with its name and a colon; else all of them as one, unnamed."""
+    if not _compares(state):
+        return [(None, "")]
+    return [(arm, f"{name}: ") for arm, name in _arms(state).items()]
+
+
+def _arms(state: StudyState) -> Mapping[Arm, str]:
+    """The arms whose control has begun, each by what tells it from the others."""
+    return arm_names([control.recipe.arm for control in state.controls])
+
+
+def _best_of(state: StudyState, arm: Arm | None) -> str:
+    best = state.best(arm)
+    control = state.control_of(best.recipe.arm) if best else None
     if best is None or control is None:
         return "no trial has been scored yet"
-    if best is control:
+    if best.role is Role.CONTROL:
         return f"best so far {best.best_score:.2f}: the control, no intermediate task"
     words = f"best so far {best.best_score:.2f}: {best.recipe.mix} ({best.name})"
     if not control.scores:
@@ -259,13 +264,8 @@ def plain_line(state: StudyState, balance: Balance) -> str:
     return f"{line} | ended: {state.ended}" if state.ended else line
 
 
-def _duration(wall_s: float) -> str:
-    if wall_s < 120:
-        return f"about {wall_s:.0f} s"
-    return f"about {wall_s / 60:.0f} min" if wall_s < 7200 else f"about {wall_s / 3600:.1f} h"
-
-
-def _table(title: str, columns: tuple[str, ...]) -> Table:
+def table(title: str, columns: tuple[str, ...]) -> Table:
+    """An empty table without lines."""
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i == 0 or len(columns) > 3 else "right")

@@ -79,18 +79,18 @@ class Race:
         return (*self.ranked[:1], *rivals)
 
 
-def race(scores: Scores, control: str) -> Race:
-    """Where all arms but the control stand.
+def race(scores: Scores, *controls: str) -> Race:
+    """Where all arms but the controls stand.
 
     Args:
-        scores: of every arm, the control among them; seeds that the control lacks do not count.
-        control: its name.
+        scores: of every arm, the controls among them; seeds that every control lacks do not count.
+        controls: their names.
     """
-    arms = tuple(arm for arm in scores if arm != control)
-    shared = scores.get(control, {})
+    arms = tuple(arm for arm in scores if arm not in controls)
+    shared = {seed for control in controls for seed in scores.get(control, {})}
     paired = {arm: {s: v for s, v in scores[arm].items() if s in shared} for arm in scores}
     scored = {arm: by_seed for arm, by_seed in paired.items() if by_seed}
-    if control not in scored or len(scored) < 2:
+    if not any(arm in scored for arm in arms) or not any(one in scored for one in controls):
         return Race(arms)
     means, covariance, freedom = _fitted(scored)
     standing = Race(arms, dict(zip(scored, means.tolist(), strict=True)))

@@ -20,6 +20,7 @@ from typing import Protocol
 from scheduler.axis import Axis, AxisName
 from scheduler.mix import Mix
 from scheduler.observation import Observation
+from scheduler.trial import Arm
 
 _SMALL_SPACE = 20_000  # mixes that are listed rather than drawn at random
 _DRAWS = 1_000  # before a large space counts as exhausted
@@ -32,10 +33,12 @@ class Point:
     Attributes:
         bits: one per task of the space, in its order.
         numbers: one per axis of the space, in its order.
+        arm: place among the arms of the space; 0 where it has none.
     """
 
     bits: tuple[bool, ...]
     numbers: tuple[float, ...]
+    arm: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,11 @@ class MixSpace:
     temperature: tuple[float, float] | None = None
     text: tuple[float, float] | None = None
     texts: tuple[str, ...] = ()
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """None: a mix is the same in every arm."""
+        return ()
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -212,6 +220,10 @@ class Space(Protocol):
         """What the numbers of a point stand for."""
 
     @property
+    def arms(self) -> tuple[Arm, ...]:
+        """What the arm of a point is one of; none where mixes are proposed in no arm."""
+
+    @property
     def n_mixes(self) -> int:
         """Mixes in the space."""
 
@@ -279,22 +291,3 @@ class RandomSampler:
 
     def observe(self, observation: Observation) -> None:
         """Learn nothing."""
-
-
-def coordinates(space: Space, values: Mapping[str, object]) -> Point:
-    """The point that named coordinates describe (see :func:`named`)."""
-    bits = tuple(bool(values[f"task/{task}"]) for task in space.tasks)
-    return Point(bits, tuple(_number(axis.name, values[axis.name]) for axis in space.axes))
-
-
-def named(space: Space, point: Point) -> dict[str, bool | float]:
-    """Coordinates by name, as a study of another library stores them."""
-    bits = {f"task/{task}": bit for task, bit in zip(space.tasks, point.bits, strict=True)}
-    names = [axis.name for axis in space.axes]
-    return {**bits, **dict(zip(names, point.numbers, strict=True))}
-
-
-def _number(name: str, value: object) -> float:
-    if not isinstance(value, int | float):
-        raise TypeError(f"the coordinate {name} is a number, got {value!r}")
-    return float(value)

@@ -96,7 +96,7 @@ class StudySpec(SpecModel):
         """Target tasks with the languages each is scored in."""
         return cells_of(self)
 
-    @cached_property
+    @property
     def arms(self) -> tuple[Arm, ...]:
         """Every combination of model, tuning and languages of the intermediate data, in spec order."""
         factors = (self.model.names, self.model.tunings, self.intermediate.variants)

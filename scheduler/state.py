@@ -24,7 +24,7 @@ from scheduler.facts import (
     TrialMoved,
     TrialProposed,
 )
-from scheduler.trial import Role, Trial, TrialState
+from scheduler.trial import Arm, Role, Trial, TrialState
 from trainers.order import CellScore, Measurement, Outcome
 from trainers.stage import Stage
 
@@ -135,6 +135,7 @@ class StudyState:
     finals_open: bool = False
     ended: str | None = None
     stopped: bool = False
+    _controls: dict[Arm, str] = field(default_factory=dict)
     _places: dict[str, int] = field(default_factory=dict)  # trial -> how many were proposed before
     _idle: list[tuple[int, str]] = field(default_factory=list)  # ascending
 
@@ -159,6 +160,8 @@ class StudyState:
                 self._places[trial] = len(self.trials)
                 self.trials[trial] = Trial(trial, recipe, role, finalist)
                 self.roles[role] += 1
+                if role is Role.CONTROL:
+                    self._controls.setdefault(recipe.arm, trial)
                 self.origins[trial] = origin
                 self.finals_open = self.finals_open or role is Role.FINAL
             case TrialMoved():
@@ -221,9 +224,18 @@ class StudyState:
         return [self.trials[name] for _, name in self._idle]
 
     @property
+    def controls(self) -> tuple[Trial, ...]:
+        """The k = 0 trials, one in every arm, in order of proposal."""
+        return tuple(self.trials[name] for name in self._controls.values())
+
+    @property
     def control(self) -> Trial | None:
-        """The k = 0 trial."""
-        return next((t for t in self.trials.values() if t.role is Role.CONTROL), None)
+        """The first k = 0 trial, the only one of a study with one arm."""
+        return next(iter(self.controls), None)
+
+    def control_of(self, arm: Arm) -> Trial | None:
+        """The k = 0 trial of an arm."""
+        return self.trials[self._controls[arm]] if arm in self._controls else None
 
     @property
     def searched(self) -> tuple[Trial, ...]:
@@ -235,9 +247,9 @@ class StudyState:
         """Finalists' repetitions."""
         return tuple(t for t in self.trials.values() if t.role is Role.FINAL)
 
-    def best(self) -> Trial | None:
-        """The control or sampled trial with the best score at any rung that trains."""
-        scored = [t for t in self.searched if t.trained_scores]
+    def best(self, arm: Arm | None = None) -> Trial | None:
+        """The control or sampled trial with the best score at any rung that trains, of ``arm`` alone."""
+        scored = [t for t in self.searched if t.trained_scores and arm in (None, t.recipe.arm)]
         return max(scored, key=lambda t: t.best_score, default=None)
 
     def measurements(self) -> Iterator[tuple[StageStarted, Measurement]]:

@@ -6,13 +6,16 @@ from collections import Counter
 
 from budgets.bill import Purpose
 from budgets.ledger import Balance
+from scheduler.arms import arm_names
 from scheduler.state import StudyState
 from scheduler.trial import Trial
 
 
 def status_json(state: StudyState, balance: Balance) -> dict[str, object]:
-    """Balance, trials and best score; device time in whole milliseconds."""
-    best, control = state.best(), state.control
+    """Balance, trials and best score, in each arm where there are several; device time in whole ms."""
+    best = state.best()
+    control = state.control_of(best.recipe.arm) if best else state.control
+    names = arm_names([one.recipe.arm for one in state.controls])
     return {
         "name": state.begun.name if state.begun else None,
         "state": _phase(state),
@@ -28,6 +31,14 @@ def status_json(state: StudyState, balance: Balance) -> dict[str, object]:
         "stages": {"done": sum(s.done for s in state.stages.values()), "in_flight": len(state.leases)},
         "best": _shown(best),
         "control": _shown(control),
+        "arms": [
+            {
+                "arm": names[arm],
+                "best": _shown(state.best(arm)),
+                "control": _shown(state.control_of(arm)),
+            }
+            for arm in (names if len(names) > 1 else ())
+        ],
     }
 
 
@@ -44,6 +55,9 @@ def _shown(trial: Trial | None) -> dict[str, object] | None:
         return None
     return {
         "trial": trial.name,
+        "model": trial.recipe.model,
+        "tuning": trial.recipe.tuning,
+        "languages": trial.recipe.languages,
         "tasks": list(trial.recipe.mix.tasks),
         "count": trial.recipe.mix.count,
         "cap": trial.recipe.mix.cap,

@@ -22,6 +22,7 @@ import numpy as np
 import sklearn
 
 from scheduler.acquisition import cooling, corners, expected_improvement, hypervolume_improvement
+from scheduler.arms import ArmedMix, bare
 from scheduler.candidates import candidates
 from scheduler.design import most_telling
 from scheduler.features import Floats
@@ -31,6 +32,7 @@ from scheduler.mix_cost import MixCost
 from scheduler.observation import Observation
 from scheduler.space import RandomSampler, Space
 from scheduler.surrogate import Fit, Prediction, Surrogate
+from scheduler.trial import Arm
 
 AcquisitionName = Literal["per-hour", "plain"]
 
@@ -79,6 +81,7 @@ class StructuredSampler:
         hours: bool = False,
         search_ms: int = 0,
         gains: Sequence[Gain] = (),
+        arms: Sequence[Arm] = (),
     ) -> None:
         """A sampler that has seen nothing.
 
@@ -91,6 +94,8 @@ class StructuredSampler:
             hours: whether device time is an objective beside the score.
             search_ms: the search's part of the cap, for cooling.
             gains: what is known of the space beforehand.
+            arms: of the study, where it has several. What is proposed in no arm is judged by what it
+                promises on average over them.
         """
         self._space = space
         self._seed = seed
@@ -98,7 +103,7 @@ class StructuredSampler:
         self._hours = hours
         self._search_ms = search_ms
         self._random = RandomSampler(space, seed)
-        self.surrogate = Surrogate(space, rungs, gains)
+        self.surrogate = Surrogate(space, rungs, gains, arms)
         self._n_startup = 0 if any(gain.of == SCORE for gain in gains) else _N_STARTUP
         self._n_rungs = 0
         self._ended: set[Mix] = set()
@@ -138,7 +143,8 @@ class StructuredSampler:
         if self._ground is None or self._ground.n != surrogate.n:
             seen, fit = surrogate.seen, surrogate.fit()
             cost = MixCost(surrogate.features, seen, surrogate.rows)
-            known = tuple(dict.fromkeys([Mix(), *(one.mix for one in seen)]))
+            tried = (one.mix if self._space.arms else bare(one.mix) for one in seen)
+            known = tuple(dict.fromkeys([*self._controls(), *tried]))
             there = surrogate.features.at_top(known)
             scores = fit.mean(there)
             ranked = (known[i] for i in np.argsort(-scores, kind="stable"))
@@ -148,6 +154,10 @@ class StructuredSampler:
                 surrogate.n, fit, cost, frozenset(known), best, float(scores.max()), front
             )
         return self._ground
+
+    def _controls(self) -> list[Mix]:
+        """The controls of what is proposed."""
+        return [ArmedMix.put(Mix(), arm) for arm in self._space.arms] or [Mix()]
 
     def _worth(self, prediction: Prediction, rows: Floats, ground: Ground, waiting: Floats) -> Floats:
         """What candidates are worth beside mixes that are known or waited for."""

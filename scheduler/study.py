@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from budgets.account import Account
@@ -19,6 +20,7 @@ from budgets.forecast import Forecast
 from budgets.journal import Journal, MemoryJournal, SqlJournal
 from budgets.ledger import Closed, Opened
 from scheduler.allocation import closing
+from scheduler.arms import proposals
 from scheduler.climb import Climb
 from scheduler.copies import check_apart
 from scheduler.engine import Engine
@@ -38,7 +40,7 @@ from scheduler.state import StudyState
 from scheduler.tree import StageTree, union
 from scheduler.trial import Recipe
 from trainers.errors import MissingDataError
-from trainers.models import entry, revision_of
+from trainers.models import revision_of
 from trainers.provenance import environment
 from trainers.stage import Half
 from trainers.stage_claims import StoreClaims
@@ -69,10 +71,9 @@ def tree_of(spec: StudySpec) -> StageTree:
         ModelError: the model is not where it should be.
     """
     source = open_source(spec.data.source, spec.data.path, spec.data.revisions)
-    model = entry(spec.arms[0].model).at(spec.model.revision)
     mirror = mirror_path(spec.data.path) if spec.data.source == "mirror" else None
-    tree = StageTree(spec, source, model, revision_of(model, mirror))
-    check_there(spec, tree.identity)
+    tree = StageTree(spec, source, partial(revision_of, mirror=mirror))
+    check_there(spec, tree.data.identity)
     check_apart(spec)
     return tree
 
@@ -136,7 +137,7 @@ def simulated(spec: StudySpec, tree: StageTree, lessons: Lessons) -> Study:
     journal = MemoryJournal(STUDY_FACTS)
     account = Account(journal)
     _begin(spec, "", tree, account, lessons)
-    sampler = RandomSampler(space_of(spec), spec.seed)
+    sampler = RandomSampler(proposals(spec, space_of(spec)), spec.seed)
     engine = engine_of(spec, tree, account, sampler, forecast=lessons.forecast(tree))
     return Study(spec, journal, account, engine, tree)
 
@@ -159,6 +160,7 @@ def engine_of(
         eta=search.eta,
         seed=spec.seed,
         has_merged=tree.has_merged,
+        compares_arms=search.design == "factorial",
     )
     slots = devices.count // devices.per_trial
     grid = space_of(spec) if search.policy == "grid" else None
@@ -190,31 +192,37 @@ def space_of(spec: StudySpec) -> MixSpace:
 
 def sampler_of(spec: StudySpec, prior: PriorRead | None = None) -> Sampler:
     """The sampler that ``search.sampler`` names, which has seen nothing but ``prior``."""
+    space = proposals(spec, space_of(spec))
     if spec.search.sampler == "structured":
         from scheduler.structured import StructuredSampler
 
         return StructuredSampler(
-            space_of(spec),
+            space,
             spec.intermediate.rungs,
             spec.seed,
             acquisition=spec.search.acquisition,
             hours=spec.objectives.gpu_hours is not None,
             search_ms=spec.budget.cap.scaled(1 - spec.budget.final_share).ms,
             gains=prior.gains if prior else (),
+            arms=spec.arms if len(spec.arms) > 1 else (),
         )
     from scheduler.adapters.optuna_sampler import OptunaSampler
 
-    return OptunaSampler(space_of(spec), spec.objectives.directions, spec.search.sampler, spec.seed)
+    return OptunaSampler(space, spec.objectives.directions, spec.search.sampler, spec.seed)
 
 
 def _begin(spec: StudySpec, text: str, tree: StageTree, account: Account, lessons: Lessons) -> None:
     cap = spec.budget.cap
     least = least_cap(spec, tree, lessons)
     if cap < least:
+        n_arms = len(spec.arms)
+        where = f" in each of {n_arms} arms" if n_arms > 1 else ""
+        fewer = ", or list fewer arms" if n_arms > 1 else ""
         raise CapTooSmallError(
             f"budget.gpu_hours is {spec.budget.gpu_hours:g} ({cap}); the control (k = 0) alone, trained "
-            f"once and scored on search and report cells, is forecast at {least}. Raise the cap, "
-            "shorten target.tokens, or name fewer target tasks or languages."
+            f"once{where} and scored on search and report cells, is forecast at {least}. Raise the cap "
+            f"to at least {_written(least):g}, shorten target.tokens, or name fewer target tasks or "
+            f"languages{fewer}."
         )
     begun = StudyBegun(spec.name, spec.model_dump(mode="json"), text, environment())
     registered = preregistered(spec)
@@ -222,9 +230,9 @@ def _begin(spec: StudySpec, text: str, tree: StageTree, account: Account, lesson
 
 
 def least_cap(spec: StudySpec, tree: StageTree, lessons: Lessons = _NO_LESSONS) -> DeviceTime:
-    """What the smallest study would take: the control, trained once, on search and report cells."""
-    control = Recipe.of(Mix(), spec.seed, spec.arms[0])
-    nodes = union([tree.nodes(control, 0, half) for half in Half])
+    """What the smallest study would take: every arm's control, once, on search and report cells."""
+    controls = [Recipe.of(Mix(), spec.seed, arm) for arm in spec.arms]
+    nodes = union([tree.nodes(control, 0, half) for control in controls for half in Half])
     return Climb(tree, StudyState(), lessons.forecast(tree)).cost_of(nodes.values())
 
 
@@ -243,13 +251,17 @@ def _go_on(spec: StudySpec, begun: StudyBegun, account: Account) -> None:
     elif cap < balance.cap:
         used = balance.spent + balance.held
         if cap < used:
-            least = math.ceil(used.hours * 1e4) / 1e4
             raise CapTooSmallError(
                 f"budget.gpu_hours is {spec.budget.gpu_hours:g} ({cap}), lowered from {balance.cap}; "
                 f"this run has spent {balance.spent} and holds {balance.held}, together {used}. The "
-                f"cap can go down to that and no further: write at least {least:g}."
+                f"cap can go down to that and no further: write at least {_written(used):g}."
             )
         account.book(Closed(balance.cap.less(cap)))
+
+
+def _written(least: DeviceTime) -> float:
+    """The smallest number of four decimals that is no less as a cap."""
+    return math.ceil(least.hours * 1e4) / 1e4
 
 
 def _writable(folder: Path) -> None:

@@ -25,6 +25,7 @@ from scheduler.features import Features, Floats
 from scheduler.gain import SCORE, Gain
 from scheduler.observation import Observation
 from scheduler.space import Space
+from scheduler.trial import Arm
 
 _SHAPE = 1.0  # of both Gamma priors
 NOISE = 0.1  # variance of the noise expected beside a spread of 1
@@ -88,15 +89,22 @@ class Fit:
 class Surrogate:
     """The observations of a study, and the regressions they give."""
 
-    def __init__(self, space: Space, rungs: Sequence[int], gains: Sequence[Gain] = ()) -> None:
+    def __init__(
+        self,
+        space: Space,
+        rungs: Sequence[int],
+        gains: Sequence[Gain] = (),
+        arms: Sequence[Arm] = (),
+    ) -> None:
         """A surrogate that has seen nothing of its study.
 
         Args:
             space: of the mixes.
             rungs: tokens of the intermediate stages.
             gains: what is known beforehand; pseudo-observations at the top rung.
+            arms: of the study, where it has several; its observations are then in one.
         """
-        self.features = Features(space, rungs)
+        self.features = Features(space, rungs, arms)
         self._gains = tuple(gains)
         self._seen: list[Observation] = []
         self._rows: list[Floats] = []

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from budgets.bill import Bill
+from scheduler.arms import arm_names
 from scheduler.drivers.table import RecordedTable
 from scheduler.errors import TableError
 from scheduler.mix import Mix
@@ -49,6 +50,8 @@ class Place:
         kind: of the stage.
         task: target task; empty for what is trained before.
         half: of an evaluation; empty for training.
+        arm: what tells the recipe's arm from the study's others, for the pretrain stage its model; empty
+            where the study has one.
     """
 
     mix: str
@@ -57,9 +60,17 @@ class Place:
     kind: StageKind
     task: str = ""
     half: str = ""
+    arm: str = ""
 
     def __str__(self) -> str:
-        words = [str(self.kind), self.task, self.half, f"rung {self.rung}", f"seed {self.seed}"]
+        words = [
+            self.arm,
+            str(self.kind),
+            self.task,
+            self.half,
+            f"rung {self.rung}",
+            f"seed {self.seed}",
+        ]
         return " ".join(word for word in words if word) + (f" of {self.mix}" if self.mix else "")
 
 
@@ -103,8 +114,9 @@ class Table:
             TableError: none of its rows is a stage of ``tree``, or ``tree`` has a merged rung and it has
                 none.
         """
-        cells = dict.fromkeys((place.mix, place.seed) for place in self.rows if place.mix)
-        recipes = [Recipe.of(_mix(mix), seed, tree.spec.arms[0]) for mix, seed in cells]
+        arms = {name: arm for arm, name in arm_names(tree.spec.arms).items()}
+        cells = dict.fromkeys((p.mix, p.seed, p.arm) for p in self.rows if p.mix and p.arm in arms)
+        recipes = [Recipe.of(_mix(mix), seed, arms[name]) for mix, seed, name in cells]
         found = {
             name: replace(self.rows[place], stage=name, device=f"{self.rows[place].device}, recorded")
             for name, place in places(tree, recipes).items()
@@ -194,17 +206,19 @@ def _looks(tree: StageTree, recipe: Recipe) -> Iterator[tuple[Recipe, int, Half]
 
 def _place(tree: StageTree, stage: object, recipe: Recipe, rung: int) -> Place:
     mix, seed = json.dumps(asdict(recipe.mix), sort_keys=True), recipe.seed
+    arm = arm_names(tree.spec.arms)[recipe.arm]
     match stage:
         case PretrainStage():
-            return Place("", 0, 0, stage.kind)
+            return Place("", 0, 0, stage.kind, arm=recipe.model if arm else "")
         case IntermediateStage(tokens=tokens):
-            return Place(mix, seed, tree.spec.intermediate.rungs.index(tokens), stage.kind)
+            rung = tree.spec.intermediate.rungs.index(tokens)
+            return Place(mix, seed, rung, stage.kind, arm=arm)
         case TargetStage(task=task):
-            return Place(mix, seed, rung, stage.kind, task)
+            return Place(mix, seed, rung, stage.kind, task, arm=arm)
         case EvaluateStage(task=task, half=half):
-            return Place(mix, seed, rung, stage.kind, task, half)
+            return Place(mix, seed, rung, stage.kind, task, half, arm)
         case MergeStage(task=task, half=half):
-            return Place(mix, seed, MERGED, stage.kind, task, half)
+            return Place(mix, seed, MERGED, stage.kind, task, half, arm)
     raise TypeError(f"{type(stage).__name__} has no place in a table")
 
 
@@ -227,7 +241,7 @@ def _row(place: Place, measurement: Measurement) -> dict[str, object]:
 
 
 def _read(row: Mapping[str, Any]) -> tuple[Place, Measurement]:
-    names = [field.name for field in fields(Place)]
+    names = [field.name for field in fields(Place) if field.name in row]  # older tables know no arms
     place = Place(**{**{name: row[name] for name in names}, "kind": StageKind(row["kind"])})
     bill = Bill.from_json(json.loads(row["bill_ms"]))
     cells = tuple(CellScore(place.task, *cell) for cell in json.loads(row["cells"]))

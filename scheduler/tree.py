@@ -15,7 +15,7 @@ stage is the prefix of its long one, a finalist's report evaluation hangs on sta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -25,10 +25,11 @@ from scheduler.mix import Mix
 from scheduler.needs import chain
 from scheduler.spec import StudySpec
 from scheduler.spec_parts import steps_of
-from scheduler.trial import MERGED, Recipe
-from scheduler.workload import UNKNOWN_ROWS, Workload, is_tuned
+from scheduler.stage_data import StageData
+from scheduler.trial import MERGED, Arm, Recipe
+from scheduler.workload import Workload
 from trainers.mixing import draw_rates, with_text_share
-from trainers.models import ModelEntry
+from trainers.models import ModelEntry, entry
 from trainers.stage import (
     EvaluateStage,
     Half,
@@ -43,8 +44,8 @@ from trainers.stage import (
     TaskShare,
     stage_name,
 )
-from trainers.tasks.source import DataIdentity, Source
-from trainers.tasks.spec import FamilyName, Split, TaskSpec
+from trainers.tasks.source import Source
+from trainers.tasks.spec import FamilyName, TaskSpec
 
 _RATE_DIGITS = 6
 
@@ -61,15 +62,26 @@ class Node:
 class StageTree:
     """The stages of one study's recipes, by fingerprint."""
 
-    def __init__(self, spec: StudySpec, source: Source, entry: ModelEntry, revision: str) -> None:
+    def __init__(self, spec: StudySpec, source: Source, revision: Callable[[ModelEntry], str]) -> None:
+        """The tree of a study.
+
+        Args:
+            spec: of the study.
+            source: of its data.
+            revision: what says which weights a model has.
+
+        Raises:
+            ModelError: a model of the study is not known.
+        """
         self.spec = spec
-        self._source = source
+        self.data = StageData(spec, source)
         self._tasks = spec.catalogue
-        self._model = ModelRef(spec.arms[0].model, revision, spec.arms[0].tuning, spec.model.precision)
+        models = {name: entry(name).at(spec.model.revision) for name in spec.model.names}
+        self._revisions = {name: revision(model) for name, model in models.items()}
+        self._base = lru_cache(maxsize=None)(self._pretrained)
         self._nodes = lru_cache(maxsize=None)(self._build)
         self._rates = lru_cache(maxsize=None)(self._drawn)
-        self._identities: dict[tuple[str, str], DataIdentity] = {}
-        self._workload = Workload(self._tasks, entry, spec.budget.devices.kind, self.identity)
+        self._workload = Workload(self._tasks, models, spec.budget.devices.kind, self.data.identity)
 
     @property
     def n_rungs(self) -> int:
@@ -96,18 +108,21 @@ class StageTree:
         """The recipes of one task each whose encoders are merged to look at ``recipe``."""
         return tuple(replace(recipe, mix=Mix.of((name,))) for name in recipe.mix.tasks)
 
-    def base(self) -> Node | None:
-        """The pretrain stage that every other stage stands on; None for a published model."""
+    def base(self, model: str) -> Node | None:
+        """The pretrain stage that every other stage of a model stands on; None for a published one."""
+        return self._base(model)
+
+    def _pretrained(self, model: str) -> Node | None:
         pretrain = self.spec.pretrain
         if pretrain is None:
             return None
         shares = tuple(
-            TaskShare(name, 1.0, self._train_data(task, task.train_languages), task.definition)
+            TaskShare(name, 1.0, self.data.trained(task, task.train_languages), task.definition)
             for name, task in self._tasks.items()
             if task.world == "toy" and task.family is FamilyName.MASKED
         )
         stage = PretrainStage(
-            self._model,
+            self.ref(Arm(model)),
             shares,
             pretrain.tokens,
             Optimisation(pretrain.learning_rate, batch_tokens=pretrain.batch_tokens),
@@ -115,13 +130,23 @@ class StageTree:
         )
         return self._node(stage)
 
-    def rates(self, mix: Mix) -> tuple[tuple[str, float], ...]:
-        """The tasks of ``mix``, each with the chance that a batch comes from it."""
-        return self._rates(mix)
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The pretrain stages, one for each model that is not published."""
+        found = (self.base(model) for model in self.spec.model.names)
+        return tuple(node.name for node in found if node)
 
-    def _drawn(self, mix: Mix) -> tuple[tuple[str, float], ...]:
+    def ref(self, arm: Arm) -> ModelRef:
+        """The encoder that a stage in ``arm`` works on."""
+        return ModelRef(arm.model, self._revisions[arm.model], arm.tuning, self.spec.model.precision)
+
+    def rates(self, mix: Mix, languages: str = "") -> tuple[tuple[str, float], ...]:
+        """The tasks of ``mix`` under a variant, each with the chance that a batch comes from it."""
+        return self._rates(mix, languages)
+
+    def _drawn(self, mix: Mix, languages: str) -> tuple[tuple[str, float], ...]:
         rule = self.spec.intermediate.mixing.rule
-        sizes = [self._size(name) for name in mix.tasks]
+        sizes = [self.data.size(name, languages) for name in mix.tasks]
         masked = [self._tasks[name].family is FamilyName.MASKED for name in mix.tasks]
         drawn = draw_rates(sizes, rule=rule, cap=mix.cap, temperature=mix.temperature)
         shared = with_text_share(drawn, masked, mix.text)
@@ -129,46 +154,41 @@ class StageTree:
             (name, round(rate, _RATE_DIGITS)) for name, rate in zip(mix.tasks, shared, strict=True)
         )
 
-    def _size(self, name: str) -> float:
-        """What the rule goes by: the weight given to a task, or its training examples."""
-        mixing = self.spec.intermediate.mixing
-        if mixing.rule == "weights":
-            return mixing.weights.get(name, 1.0)  # of masked text alone, which needs none
-        return sum(data.n_rows or UNKNOWN_ROWS for data in self._mixed_data(name))
-
     def _build(self, recipe: Recipe, rung: int, half: Half) -> tuple[Node, ...]:
         if rung == MERGED:
             return self._merged(recipe, half)
-        base = self.base()
+        base = self.base(recipe.model)
         nodes = [base] if base else []
         if recipe.mix.count:
             nodes += self._trunk(recipe, rung, base.name if base else None)
         encoder = nodes[-1].name if nodes else None
         for task, languages in self.spec.cells:
-            targets = self._targets(self._tasks[task], encoder, recipe.seed)
+            targets = self._targets(self._tasks[task], encoder, recipe)
             nodes += targets
             parent = targets[-1].name if targets else encoder
-            scored = partial(self._evaluation, self._tasks[task], languages, parent)
-            nodes.append(self._node(scored(half)))
+            # what nothing was tuned for is the same whatever the tuning
+            arm = recipe.arm if targets or recipe.mix.count else Arm(recipe.model)
+            scored = partial(self._evaluation, self._tasks[task], languages, parent, model=self.ref(arm))
+            nodes.append(self._node(scored(half=half)))
             if is_asked(self.spec, recipe, half):
-                nodes += map(self._node, infer_stages(self.spec, scored(Half.SEARCH)))
+                nodes += map(self._node, infer_stages(self.spec, scored(half=Half.SEARCH)))
         return tuple({node.name: node for node in nodes}.values())
 
     def _merged(self, recipe: Recipe, half: Half) -> tuple[Node, ...]:
         settings = self.spec.intermediate.merged
         if settings is None or half is not Half.SEARCH:
             raise ValueError(f"{recipe.mix} has no merged rung on {half} cells of {self.spec.name}")
-        base = self.base()
+        base = self.base(recipe.model)
         parent = base.name if base else None
         trunks = [node for part in self.parts(recipe) for node in self._trunk(part, 0, parent)]
-        rates = [rate for _, rate in self.rates(recipe.mix)]
+        rates = [rate for _, rate in self.rates(recipe.mix, recipe.languages)]
         parts = tuple(MergePart(node.name, rate) for node, rate in zip(trunks, rates, strict=True))
         nodes = [*([base] if base else []), *trunks]
         for name, languages in self.spec.cells:
             task = self._tasks[name]
-            targets = self._targets(task, parent, recipe.seed)
+            targets = self._targets(task, parent, recipe)
             stage = MergeStage(
-                self._model,
+                self.ref(recipe.arm),
                 parent,
                 parts,
                 settings.scale,
@@ -176,8 +196,8 @@ class StageTree:
                 name,
                 languages,
                 half,
-                self._scored_data(task, languages, half),
-                self._most(half),
+                self.data.scored(task, languages, half),
+                self.data.most(half),
                 task.definition,
             )
             nodes += [*targets, self._node(stage)]
@@ -186,14 +206,14 @@ class StageTree:
     def _trunk(self, recipe: Recipe, rung: int, base: str | None) -> list[Node]:
         settings = self.spec.intermediate
         shares = tuple(
-            TaskShare(name, rate, self._mixed_data(name), self._tasks[name].definition)
-            for name, rate in self.rates(recipe.mix)
+            TaskShare(name, rate, self.data.mixed(name, recipe.languages), self._tasks[name].definition)
+            for name, rate in self.rates(recipe.mix, recipe.languages)
         )
         nodes: list[Node] = []
         for level, tokens in enumerate(settings.rungs[: rung + 1]):
             before = settings.rungs[level - 1] if level else 0
             stage = IntermediateStage(
-                self._model,
+                self.ref(recipe.arm),
                 base,
                 nodes[-1].name if nodes else None,
                 shares,
@@ -205,82 +225,49 @@ class StageTree:
             nodes.append(self._node(stage))
         return nodes
 
-    def _targets(self, task: TaskSpec, parent: str | None, seed: int) -> list[Node]:
+    def _targets(self, task: TaskSpec, parent: str | None, recipe: Recipe) -> list[Node]:
         """The target stages of ``task``, those of the tasks before it first; none for retrieval."""
         nodes: list[Node] = []
         trained = [one for one in chain(self.spec, task.name) if one.train]
         for before, after in zip((None, *trained), trained, strict=False):
             head_of = before.name if before and before.family is after.family else ""
-            nodes.append(self._target(after, nodes[-1].name if nodes else parent, head_of, seed))
+            nodes.append(self._target(after, nodes[-1].name if nodes else parent, head_of, recipe))
         return nodes
 
-    def _target(self, task: TaskSpec, parent: str | None, head_of: str, seed: int) -> Node:
+    def _target(self, task: TaskSpec, parent: str | None, head_of: str, recipe: Recipe) -> Node:
         target = self.spec.target
         stage = TargetStage(
-            self._model,
+            self.ref(recipe.arm),
             parent,
             task.name,
-            self._train_data(task, task.train_languages[:1]),
+            self.data.trained(task, task.train_languages[:1]),
             target.tokens,
-            steps_of(target, self._model.tuning),
-            seed,
+            steps_of(target, recipe.tuning),
+            recipe.seed,
             task.definition,
             head_of,
         )
         return self._node(stage)
 
     def _evaluation(
-        self, task: TaskSpec, languages: tuple[str, ...], parent: str | None, half: Half
+        self,
+        task: TaskSpec,
+        languages: tuple[str, ...],
+        parent: str | None,
+        *,
+        model: ModelRef,
+        half: Half,
     ) -> EvaluateStage:
         return EvaluateStage(
-            self._model,
+            model,
             parent,
             task.name,
             languages,
             half,
-            self._scored_data(task, languages, half),
-            self._most(half),
+            self.data.scored(task, languages, half),
+            self.data.most(half),
             task.definition,
         )
-
-    def _most(self, half: Half) -> int | None:
-        """Examples of a cell that are scored at most."""
-        return (self.spec.target if half is Half.SEARCH else self.spec.final).max_examples
-
-    def _scored_data(
-        self, task: TaskSpec, languages: tuple[str, ...], half: Half
-    ) -> tuple[DataIdentity, ...]:
-        """What cells are scored on, and the pool that their candidates come from."""
-        splits = task.search if half is Half.SEARCH else task.report
-        if is_tuned(task, half):
-            splits = (*task.search, *task.report)
-        scored = (
-            self.identity(split, language)
-            for language in languages
-            for split in splits
-            if language in split.languages
-        )
-        pool = (self.identity(split, language) for split in task.pool for language in split.languages)
-        return tuple(dict.fromkeys((*scored, *pool)))
-
-    def _mixed_data(self, name: str) -> tuple[DataIdentity, ...]:
-        """What a task is trained on as part of a mix."""
-        return self._train_data(self._tasks[name], self.spec.mixed_languages(name))
-
-    def _train_data(self, task: TaskSpec, languages: Sequence[str]) -> tuple[DataIdentity, ...]:
-        return tuple(
-            self.identity(split, language)
-            for split in task.train
-            for language in split.languages
-            if language in languages
-        )
-
-    def identity(self, split: Split, language: str) -> DataIdentity:
-        """The identity of a split, asked of the source once: a mirror reads a file's footer."""
-        key = (split.place(language), language)
-        if key not in self._identities:
-            self._identities[key] = self._source.identity(split, language)
-        return self._identities[key]
 
     def _node(self, stage: Stage) -> Node:
         return Node(stage_name(stage), stage, self.work(stage))

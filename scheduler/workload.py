@@ -13,7 +13,7 @@ has never seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from budgets.forecast import Work
@@ -54,16 +54,16 @@ class Workload:
 
     Attributes:
         tasks: that stages may name.
-        model: of the study.
+        models: of the study, by the names that its stages use.
         device_kind: ``gpu`` or ``cpu``.
         identity: what data a split has in a language.
     """
 
     tasks: Catalogue
-    model: ModelEntry
+    models: Mapping[str, ModelEntry]
     device_kind: str
     identity: Callable[[Split, str], DataIdentity]
-    _models: dict[str, ModelEntry] = field(default_factory=dict)
+    _others: dict[str, ModelEntry] = field(default_factory=dict)
 
     def of(self, stage: Stage) -> Work:
         """The work of ``stage``, which may be another study's.
@@ -109,11 +109,11 @@ class Workload:
         return operations / _PRIOR_OPS_PER_S[self.device_kind]
 
     def _model(self, name: str) -> ModelEntry:
-        if name == self.model.name:
-            return self.model
-        if name not in self._models:
-            self._models[name] = entry(name)
-        return self._models[name]
+        if name in self.models:
+            return self.models[name]
+        if name not in self._others:
+            self._others[name] = entry(name)
+        return self._others[name]
 
     def _masked_share(self, stage: PretrainStage | IntermediateStage | TargetStage) -> float:
         if isinstance(stage, TargetStage):

@@ -20,6 +20,7 @@ from budgets.bill import Bill, Purpose
 from budgets.journal import MemoryJournal
 from budgets.ledger import Opened
 from budgets.spec import read_yaml
+from scheduler.arms import proposals
 from scheduler.engine import Engine
 from scheduler.facts import STUDY_FACTS, StudyBegun
 from scheduler.policies import policy
@@ -28,7 +29,6 @@ from scheduler.spec import StudySpec, read
 from scheduler.stage_claims import StageClaims
 from scheduler.study import space_of
 from scheduler.tree import StageTree
-from trainers.models import entry
 from trainers.order import CellScore, Measurement, Order, Outcome
 from trainers.stage import MergeStage, ScoringStage, Stage, stage_name
 from trainers.tasks.source import DataIdentity
@@ -112,7 +112,7 @@ def spec_of(changes: Mapping[str, object] | None = None, *, small: bool = True) 
 
 def tree_of(spec: StudySpec) -> StageTree:
     """A stage tree over data that is only named."""
-    return StageTree(spec, PaperSource(), entry(spec.model.name), "paper")
+    return StageTree(spec, PaperSource(), lambda _: "paper")
 
 
 @cache
@@ -157,8 +157,9 @@ def engine_on(
         eta=spec.search.eta,
         seed=spec.seed,
         has_merged=tree.has_merged,
+        compares_arms=spec.search.design == "factorial",
     )
-    sampler = RandomSampler(space_of(spec), spec.seed)
+    sampler = RandomSampler(proposals(spec, space_of(spec)), spec.seed)
     grid = space_of(spec) if spec.search.policy == "grid" else None
     engine = Engine(tree, account, chosen, sampler, slots, moment=moment, grid=grid, claims=claims)
     return engine, account

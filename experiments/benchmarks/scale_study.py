@@ -24,7 +24,6 @@ from scheduler.spec import StudySpec, load
 from scheduler.study import engine_of, sampler_of
 from scheduler.tree import StageTree
 from scheduler.trial import Recipe, TrialState
-from trainers.models import entry
 from trainers.order import CellScore, Measurement, Order, Outcome
 from trainers.stage import EvaluateStage, Half, IntermediateStage, Stage
 from trainers.tasks.source import DataIdentity
@@ -90,11 +89,11 @@ def opened(
     Its forecast has learned from a run before it.
     """
     draft = spec_of(recipes, devices, sampler)
-    stages = SyntheticStages(StageTree(draft, NamedData(), entry(_MODEL), "named"), stage_s)
+    stages = SyntheticStages(StageTree(draft, NamedData(), lambda _: "named"), stage_s)
     hours = stages.hours(recipes)
     budget = draft.budget.model_copy(update={"gpu_hours": hours})
     spec = draft.model_copy(update={"budget": budget})
-    tree = StageTree(spec, NamedData(), entry(_MODEL), "named")
+    tree = StageTree(spec, NamedData(), lambda _: "named")
     kept = SqlJournal(journal, STUDY_FACTS, name=spec.name, writer=True) if journal else None
     try:
         timed = TimedJournal(kept or MemoryJournal(STUDY_FACTS))

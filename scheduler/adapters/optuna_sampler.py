@@ -21,9 +21,10 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from scheduler.coordinates import ARM, coordinates, named
 from scheduler.mix import Mix
 from scheduler.observation import Observation
-from scheduler.space import RandomSampler, Space, coordinates, named
+from scheduler.space import RandomSampler, Space
 
 SamplerName = Literal["tpe", "nsga2", "gp", "random"]
 
@@ -106,9 +107,11 @@ class OptunaSampler:
 
 def _distributions(space: Space) -> dict[str, BaseDistribution]:
     """The fixed coordinates of every mix; log-cap is the logarithm, so not ``log=True``."""
+    places = tuple(range(len(space.arms)))
     return {
         **{f"task/{task}": CategoricalDistribution((False, True)) for task in space.tasks},
         **{axis.name: FloatDistribution(*axis.ends) for axis in space.axes},
+        **({ARM: CategoricalDistribution(places)} if places else {}),
     }
 
 

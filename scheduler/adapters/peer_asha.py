@@ -27,8 +27,9 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from scheduler.adapters.peer_report import Reported, Rung, Search
+from scheduler.coordinates import coordinates
 from scheduler.mix import Mix
-from scheduler.space import Space, coordinates
+from scheduler.space import Space
 
 _FACTOR = 4  # ASHAScheduler's default
 _DOT = ":"  # OptunaSearch refuses a slash in the name of a parameter

@@ -36,8 +36,9 @@ from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
 from syne_tune.tuner_logger import TunerLogger
 
 from scheduler.adapters.peer_report import Reported, Search
+from scheduler.coordinates import coordinates
 from scheduler.mix import Mix
-from scheduler.space import Space, coordinates
+from scheduler.space import Space
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,15 @@ from scheduler.policies.standings import Standing, Standings
 __all__ = ["Halving", "Policy", "RandomRungs", "Standing", "Standings", "UniformRungs", "policy"]
 
 
-def policy(name: str, *, n_rungs: int, eta: int, seed: int, has_merged: bool = False) -> Policy:
+def policy(
+    name: str,
+    *,
+    n_rungs: int,
+    eta: int,
+    seed: int,
+    has_merged: bool = False,
+    compares_arms: bool = False,
+) -> Policy:
     """The policy that a spec's ``search.policy`` names.
 
     Raises:
@@ -22,6 +30,6 @@ def policy(name: str, *, n_rungs: int, eta: int, seed: int, has_merged: bool = F
         case "uniform" | "grid":
             return UniformRungs(n_rungs)
         case "random":
-            return RandomRungs(n_rungs, seed)
+            return RandomRungs(n_rungs, seed, by_mix=compares_arms)
         case _:
             raise KeyError(f"no policy {name!r}; known: grid, halving, random, uniform")

@@ -43,14 +43,19 @@ class UniformRungs(_FirstRung):
 
 
 class RandomRungs(_FirstRung):
-    """Every recipe goes to a rung drawn once, from the study's seed and the trial's name."""
+    """Every recipe goes to a rung drawn once, from the study's seed and the trial's name.
 
-    def __init__(self, n_rungs: int, seed: int) -> None:
+    Where arms are compared the mix stands for the name: its trials go equally far.
+    """
+
+    def __init__(self, n_rungs: int, seed: int, *, by_mix: bool = False) -> None:
         self._n_rungs = n_rungs
         self._seed = seed
+        self._by_mix = by_mix
 
     def goal(self, trial: Trial) -> int:
         """The drawn rung; the control has only one."""
         if trial.role is Role.CONTROL:
             return self._n_rungs - 1
-        return random.Random(f"{self._seed}/{trial.name}").randrange(self._n_rungs)
+        drawn_for = repr(trial.recipe.mix) if self._by_mix else trial.name
+        return random.Random(f"{self._seed}/{drawn_for}").randrange(self._n_rungs)

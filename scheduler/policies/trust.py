@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from scheduler.trial import MERGED, Role, rung_word
+from scheduler.trial import MERGED, Arm, Role, rung_word
 from trainers.stage import EvaluateStage, Half, IntermediateStage, MergeStage, TargetStage
 
 if TYPE_CHECKING:
@@ -97,23 +97,35 @@ class RungTrust:
         return f"{lower} {foretells[self.verdict]} rung {self.higher} ({figures})"
 
 
-def rung_trust(state: StudyState, spec: StudySpec) -> tuple[RungTrust, ...]:
-    """Every rung of a study against the next, from the lowest; under ``halving`` it decides."""
+def rung_trust(state: StudyState, spec: StudySpec, arm: Arm | None = None) -> tuple[RungTrust, ...]:
+    """Every rung of a study against the next, from the lowest; under ``halving`` it decides.
+
+    Args:
+        state: of the study.
+        spec: of the study.
+        arm: by whose mixes, where arms are compared; None for all.
+    """
     part = spec.intermediate
-    return ladder_trust(state, part.rungs, spec.seed, has_merged=part.merged is not None)
+    return ladder_trust(state, part.rungs, spec.seed, has_merged=part.merged is not None, arm=arm)
 
 
 def ladder_trust(
-    state: StudyState, rungs: Sequence[int], seed: int, *, has_merged: bool
+    state: StudyState,
+    rungs: Sequence[int],
+    seed: int,
+    *,
+    has_merged: bool,
+    arm: Arm | None = None,
 ) -> tuple[RungTrust, ...]:
     """The same by what of the spec it depends on; the control has one rung and says nothing."""
     mixes = [t for t in state.searched if t.role is Role.SEARCH and t.recipe.mix.count]
+    n_scored = Counter(rung for t in mixes for rung in t.scores)
     scores = {
-        rung: {t.name: t.scores[rung] for t in mixes if rung in t.scores}
+        rung: {t.name: t.scores[rung] for t in mixes if rung in t.scores and arm in (None, t.recipe.arm)}
         for rung in range(MERGED if has_merged else 0, len(rungs))
     }
     billed = _billed_ms(state, rungs, seed)
-    price_ms = {rung: billed[rung] / len(scores[rung]) if scores[rung] else 0.0 for rung in scores}
+    price_ms = {rung: billed[rung] / n_scored[rung] if n_scored[rung] else 0.0 for rung in scores}
     return tuple(
         replace(
             trust_of(rung, scores[rung], scores[rung + 1]),

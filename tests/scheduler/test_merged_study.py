@@ -17,8 +17,9 @@ from scheduler.drivers.table import drive_table
 from scheduler.engine import Start
 from scheduler.facts import TrialMoved, TrialProposed
 from scheduler.plan import plan_study
+from scheduler.plan_view import plan_view
 from scheduler.policies.trust import LEAST_PAIRS, Verdict, rung_trust
-from scheduler.progress import live_view, plain_line, plan_view, status_view
+from scheduler.progress import live_view, plain_line, status_view
 from scheduler.study import space_of
 from scheduler.table import Table
 from scheduler.trial import MERGED, Role, TrialState

@@ -13,7 +13,7 @@ from trainers.stage import Half, StageKind
 def prices_of(changes):
     tree = tree_of(spec_of({"target.tasks": ["toy_pos", "toy_tatoeba"], **changes}))
     engine, _ = engine_on(begun(tree, DeviceTime.from_hours(1)), tree)
-    return tree, RungPrices(tree, engine._climb)
+    return tree, RungPrices(tree, engine._climb, tree.spec.arms)
 
 
 @pytest.mark.parametrize("ratio", [3, 60])
@@ -21,7 +21,7 @@ def test_a_rung_costs_its_own_tokens_targets_and_cells(ratio):
     tree, price_ms = prices_of({"intermediate.rungs": [20_000, 20_000 * ratio]})
     recipe = Recipe(Mix.of(tree.spec.intermediate.tasks), 5, tree.spec.model.name)
     first, second = (tree.nodes(recipe, rung, Half.SEARCH) for rung in (0, 1))
-    base = tree.base()
+    base = tree.base("toy-tiny")
     assert base is not None
     own = [n for n in first if n.name != base.name]
     more = [n for n in second if n.name not in {n.name for n in first}]

@@ -13,12 +13,12 @@ from scheduler.books import ledger_lines, ledger_rows
 from scheduler.facts import StageEnded, StageStarted, StudyBegun, StudyEnded, TrialMoved, TrialProposed
 from scheduler.mix import Mix
 from scheduler.plan import Plan, StageCount
+from scheduler.plan_view import plan_view
 from scheduler.progress import (
     Progress,
     best_line,
     kind_of,
     plain_line,
-    plan_view,
     status_view,
 )
 from scheduler.state import StudyState

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from races import CONTROL, after_search, begin, draws, raced, score, spec_with
 
 from scheduler.facts import TrialMoved
-from scheduler.finals import next_finals, standing
+from scheduler.finals import fields, next_finals, standing
 from scheduler.quantiles import t_975
 from scheduler.race import race
 from scheduler.trial import TrialState
@@ -126,8 +126,8 @@ def test_further_seeds_go_to_control_leader_and_challenger():
 
 def test_a_finalist_surely_below_the_leader_gets_no_further_seed():
     spec, state = three_finalists()
-    assert standing(spec, state).out("t0003")
-    assert not standing(spec, state).out("t0002")
+    assert standing(fields(spec, state)[0], state).out("t0003")
+    assert not standing(fields(spec, state)[0], state).out("t0002")
     given = []
     while (offered := firsts(spec, state)) and len(given) < 30:
         assert "t0003" not in [arm for arm, _ in offered]
@@ -141,7 +141,7 @@ def test_where_the_next_pair_does_not_fit_another_in_the_race_gets_a_seed_that_t
     spec, state = three_finalists(second=52.5, third=52.2)
     for arm in ("t0000", "t0001", "t0002"):
         begin(state, arm, 15)
-    assert standing(spec, state).order == ("t0001", "t0002", "t0003")
+    assert standing(fields(spec, state)[0], state).order == ("t0001", "t0002", "t0003")
     assert firsts(spec, state) == [("t0000", 16), ("t0003", 15)]
 
 

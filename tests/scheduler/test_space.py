@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.axis import Axis
+from scheduler.coordinates import coordinates, named
 from scheduler.mix import Mix
-from scheduler.space import MixSpace, Point, RandomSampler, coordinates, named
+from scheduler.space import MixSpace, Point, RandomSampler
 
 NAMES = ("anli", "mnli", "qqp", "squad_v1", "hellaswag", "ccg")
 SMALL = MixSpace(("a", "b", "c"), (0, 2), (100, 110), (1.0, 1.1))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fakes import Bench, KeptJournal, begun, engine_on, spec_of, tree_of
+from fakes import Bench, KeptJournal, PaperSource, begun, engine_on, spec_of, tree_of
 
 from budgets.amount import DeviceTime
 from scheduler.drivers.table import drive_table
@@ -17,6 +17,7 @@ from scheduler.errors import TableError
 from scheduler.grid import points
 from scheduler.study import space_of
 from scheduler.table import Table, places
+from scheduler.tree import StageTree
 from scheduler.trial import Role, TrialState
 from trainers.stage import EvaluateStage, StageKind
 
@@ -125,8 +126,7 @@ def test_a_policy_replayed_on_the_table_decides_as_it_does_on_the_devices(grid, 
 def test_a_table_serves_stages_whose_fingerprints_have_changed(grid):
     _, _, table = grid
     tree = tree_with("uniform")
-    changed = tree_of(tree.spec)
-    changed._model = replace(changed._model, revision="another")
+    changed = StageTree(tree.spec, PaperSource(), lambda _: "another")
     recipe = next(point.recipe for point in points(changed, space_of(changed.spec)))
     names = set(places(changed, [recipe]))
     assert not names & set(places(tree, [recipe]))

@@ -64,7 +64,7 @@ def test_mixes_that_are_drawn_differently_share_only_the_pretrained_encoder(tree
     flat, steep = Mix.of(tasks, 200, 1.0), Mix.of(tasks, 6000, 1.0)
     assert tree.rates(flat) != tree.rates(steep)
     stages = [names(tree.nodes(recipe(mix), 0, Half.SEARCH)) for mix in (flat, steep)]
-    assert set(stages[0]) & set(stages[1]) == {tree.base().name}
+    assert set(stages[0]) & set(stages[1]) == {tree.base("toy-tiny").name}
 
 
 def test_report_cells_are_judged_on_the_search_s_own_training_stages(tree):
@@ -76,7 +76,7 @@ def test_report_cells_are_judged_on_the_search_s_own_training_stages(tree):
 
 def test_another_seed_shares_the_pretrained_encoder_and_nothing_else(tree):
     one, other = (tree.nodes(recipe(seed=seed), 1, Half.SEARCH) for seed in (13, 14))
-    assert set(names(one)) & set(names(other)) == {tree.base().name}
+    assert set(names(one)) & set(names(other)) == {tree.base("toy-tiny").name}
 
 
 def test_parents_come_before_their_children(tree):
@@ -206,7 +206,7 @@ def test_the_candidates_of_a_ranking_are_work_for_every_language():
 
     def units(languages):
         spec = spec_of({**changes, "target.languages": languages})
-        nodes = tree_of(spec).nodes(recipe(Mix()), 0, Half.SEARCH)
+        nodes = tree_of(spec).nodes(Recipe.of(Mix(), 13, spec.arms[0]), 0, Half.SEARCH)
         (work,) = (n.work for n in nodes if isinstance(n.stage, EvaluateStage))
         return work.n_units
 

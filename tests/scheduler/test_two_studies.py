@@ -141,7 +141,7 @@ def test_a_study_waits_for_the_stage_of_another_and_then_has_it_for_next_to_noth
     assert second.ask() == Wait(elsewhere=True)
     assert not any(lab.journals[1].transactions[2:])  # proposed, and nothing reserved
     lab.until(n_over=2)
-    base = lab.bench.tree.base().name
+    base = lab.bench.tree.base("toy-tiny").name
     assert lab.worked[base] == 1
     found = second.state.stages[base].measurements
     assert [m.outcome for m in found] == [Outcome.DONE]
