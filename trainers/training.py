@@ -109,13 +109,16 @@ def run_training(stage: TrainingStage, warm: WarmCache, store: StageStore, lease
         StoreError: what it needs is not in the store, or it cannot be saved.
     """
     run = _Run(stage, warm, store, lease)
-    with lease.meter.on(Purpose.LOAD):
-        run.load()
-    with lease.meter.on(Purpose.TRAIN):
-        outcome = run.train()
-    with lease.meter.on(Purpose.SAVE):
-        run.finish(outcome)
-    return run.trained(outcome)
+    try:
+        with lease.meter.on(Purpose.LOAD):
+            run.load()
+        with lease.meter.on(Purpose.TRAIN):
+            outcome = run.train()
+        with lease.meter.on(Purpose.SAVE):
+            run.finish(outcome)
+        return run.trained(outcome)
+    finally:
+        run.let_go()
 
 
 class _Run:
@@ -229,6 +232,10 @@ class _Run:
             rates={task: steps / n_steps for task, steps in self._progress.steps_by_task.items()},
             error=self._error,
         )
+
+    def let_go(self) -> None:
+        """Free the optimiser's state now: the save rhythm refers back to this object."""
+        self.__dict__.clear()
 
     def _restore(self) -> None:
         stage = self._stage

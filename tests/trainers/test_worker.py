@@ -1,7 +1,9 @@
 """A worker carries out every kind of stage, within its lease, and bills all of it."""
 
+import gc
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 
 import pyarrow.parquet as pq
@@ -10,6 +12,7 @@ import torch
 from worker_bench import GRACE, OPTIMISATION, Bench, TickingClock, assert_same, tiny_mirror
 
 import trainers.loop
+import trainers.training
 from budgets.amount import DeviceTime
 from budgets.bill import Purpose
 from trainers.checkpoints import StageStore
@@ -352,3 +355,20 @@ def test_real_data_and_a_real_encoder_go_through_all_stages(mirror, tmp_path):
         assert measurement.outcome is Outcome.DONE, measurement.error
     # A random encoder finds 2 % of 50 sentences; this one was really loaded.
     assert measurement.scores[0].value > 8
+
+
+def test_a_finished_stage_leaves_no_optimiser_behind(bench, monkeypatch):
+    learners = []
+
+    class Remembered(trainers.training.Learner):
+        def __init__(self, *args, **settings):
+            super().__init__(*args, **settings)
+            learners.append(weakref.ref(self))
+
+    monkeypatch.setattr("trainers.training.Learner", Remembered)
+    gc.disable()
+    try:
+        assert bench.run(bench.target(tokens=300)).outcome is Outcome.DONE
+        assert [learner() for learner in learners] == [None]
+    finally:
+        gc.enable()
