@@ -103,7 +103,9 @@ def test_a_study_that_is_cut_goes_on_as_if_it_had_not_been(world, n):
     again, _ = engine_on(cut, tree)
     if not again.recover():
         drive_table(again, bench.run, 1)
-        assert cut.facts == whole.facts
+        assert (
+            cut.facts[:-1] == whole.facts[:-1]
+        )  # the last says what was refused, if it was asked again
 
 
 @pytest.mark.parametrize("factors", FACTORS)
