@@ -119,7 +119,7 @@ def answer_of(study: Study) -> Answer:
     control = next((one for one in bare.values() if is_control(one.trial)), None)
     if control is None or len(bare) < 2:
         return Answer(Verdict.NOTHING, half, final, control)
-    samples = read_samples(study.store, runs)
+    samples = read_samples(runs)
     contenders = _with_intervals(study, bare, control.trial.name, samples, runs)
     standing = race({name: one.by_seed for name, one in contenders.items()}, control.trial.name)
     control = contenders.pop(control.trial.name)
@@ -139,16 +139,19 @@ def answer_of(study: Study) -> Answer:
 
 def contenders_sampled(study: Study, answers: Sequence[Answer]) -> tuple[Samples, list[tuple[str, int]]]:
     """Records of each answer's control and best mix, and (contender, seed) of every run."""
-    wanted = {
-        one.trial.name for answer in answers for one in (answer.control, answer.best) if one is not None
-    }
     half = Half.REPORT if all(answer.final for answer in answers) else Half.SEARCH
-    runs = [
+    runs = [run for answer in answers for run in runs_of(study, answer, half)]
+    return read_samples(runs), [(name_of(run), run.trial.recipe.seed) for run in runs]
+
+
+def runs_of(study: Study, answer: Answer, half: Half) -> list[Standing]:
+    """Runs of an answer's control and best mix, finals where the half is the report's."""
+    wanted = {one.trial.name for one in (answer.control, answer.best) if one is not None}
+    return [
         run
         for run in _highest(standings(study, half))
         if name_of(run) in wanted and (run.trial.role is Role.FINAL) is (half is Half.REPORT)
     ]
-    return read_samples(study.store, runs), [(name_of(run), run.trial.recipe.seed) for run in runs]
 
 
 def _runs(study: Study) -> tuple[list[Standing], bool]:

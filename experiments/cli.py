@@ -7,6 +7,7 @@
     interlude status RUN       free, held, spent, by purpose; trials and the best so far
     interlude ledger RUN       every entry
     interlude report RUN       the answer, tables and figures, from records only
+    interlude compare RUN RUN  several runs side by side, on the cells that all have
     interlude schema           JSON Schema of the spec, for editors
     interlude doctor           what this machine offers a study: devices, speed, disk, mirror
     interlude table record     run a grid once; `run --driver table` replays any search on it
@@ -148,6 +149,16 @@ def ledger(run: str, as_json: bool) -> None:
 def report(run: str, form: str) -> None:
     """Write RUN's report and print its answer, or print it in another format."""
     commands.report(run, _screen(), form=form)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@_json
+def compare(runs: tuple[str, ...], as_json: bool) -> None:
+    """Put runs side by side, on the cells that all have: the best mix of each against the first's."""
+    if len(runs) < 2:
+        raise click.UsageError("a comparison takes two runs or more")
+    commands.compare(runs, _screen(), as_json=as_json)
 
 
 @main.command()

@@ -169,6 +169,15 @@ def report(run_name: str, console: Console, *, form: str) -> None:
         print(report_text(place.folder, form, place.journal, place.study), end="")
 
 
+def compare(runs: tuple[str, ...], console: Console, *, as_json: bool) -> None:
+    """Print runs side by side, on the cells that all of them have."""
+    from experiments.compare import compare as compared
+    from experiments.comparison import comparison_json, show
+
+    found = compared([place_of(run) for run in runs])
+    _print_json(comparison_json(found)) if as_json else show(found, console)
+
+
 def doctor(store: str, console: Console, *, as_json: bool) -> None:
     """Print what this machine offers a study."""
     from experiments.doctor import examine, show

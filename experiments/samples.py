@@ -48,12 +48,11 @@ class _Records:
     statistics: Array
 
 
-def read_samples(store: str, runs: Sequence[Standing]) -> Samples:
+def read_samples(runs: Sequence[Standing]) -> Samples:
     """The cells that all ``runs`` share, example by example.
 
     Args:
-        store: where stage folders lie.
-        runs: one per contender and seed.
+        runs: one per contender and seed; of one study or of several.
     """
     samples = Samples()
     tables: dict[str, pa.Table | None] = {}
@@ -61,29 +60,31 @@ def read_samples(store: str, runs: Sequence[Standing]) -> Samples:
     for cell in cells:
         found = []
         for run in runs:
-            records = _records_of(store, run, cell, tables)
+            records = _records_of(run, cell, tables)
             if isinstance(records, str):
                 samples.left_out[cell] = f"{run.trial.name}: {records}"
                 break
             found.append(records)
         else:
-            metric = Metric(runs[0].cells[cell].metric)
+            metric, *others = {Metric(run.cells[cell].metric) for run in runs}
+            if others:
+                samples.left_out[cell] = "not scored by the same metric in every run"
+                continue
             samples.errors.extend(_contradictions(runs, cell, metric, found))
             _add(samples, cell, metric, found)
     return samples
 
 
-def _records_of(
-    store: str, run: Standing, cell: Cell, tables: dict[str, pa.Table | None]
-) -> _Records | str:
+def _records_of(run: Standing, cell: Cell, tables: dict[str, pa.Table | None]) -> _Records | str:
     """One run's records of a cell, or why there are none."""
     task, language = cell
     if cell not in run.cells:
         return "not scored in this run"
     name = next(stage for stage, of_task in run.stages.items() if of_task == task)
-    if name not in tables:
-        tables[name] = _read(f"{store}/stages/{name}/records.parquet")
-    table = tables[name]
+    url = f"{run.store}/stages/{name}/records.parquet"
+    if url not in tables:
+        tables[url] = _read(url)
+    table = tables[url]
     if table is None:
         return f"stage {name} has no records.parquet"
     rows = table.filter(pc.equal(table["language"], language))

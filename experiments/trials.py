@@ -30,6 +30,7 @@ class Standing:
         cells: (task, language) -> score.
         stages: evaluate stages by fingerprint -> task.
         alone: device time of all stages on the way, whoever paid.
+        store: where its stages lie.
     """
 
     trial: Trial
@@ -39,6 +40,7 @@ class Standing:
     cells: Mapping[Cell, CellScore]
     stages: Mapping[str, str]
     alone: DeviceTime
+    store: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ def _standing(study: Study, trial: Trial, rung: int, half: Half, records: list[S
         cells=cells,
         stages={r.name: r.config.task for r in records if isinstance(r.config, EvaluateStage)},
         alone=DeviceTime.total(r.charged for r in way.values() if r.config.kind != "pretrain"),
+        store=study.store,
     )
 
 

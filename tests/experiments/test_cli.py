@@ -97,6 +97,7 @@ def test_the_verbs_and_their_options_are_these():
         "status": ["--json", "run"],
         "ledger": ["--json", "run"],
         "report": ["--format", "run"],
+        "compare": ["--json", "runs"],
         "schema": [],
         "doctor": ["--json", "--store"],
         "table": [],
