@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from scheduler.arms import bracket_of
 from scheduler.climb import Climb
 from scheduler.policies import Policy, Standing, Standings
+from scheduler.policies.trust import Verdict
 from scheduler.prices import RungPrices
 from scheduler.tree import StageTree
-from scheduler.trial import Arm
+from scheduler.trial import Arm, rung_word
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,13 @@ class Brackets:
         return self._policy.start(bracket.standings, bracket.prices)
 
     def why_above(self, rung: int, arm: Arm) -> str:
-        """What is known of the rung below ``rung``."""
-        return str(self.of(arm).standings.trust(rung - 1))
+        """What speaks against the rung below ``rung``."""
+        bracket = self.of(arm)
+        trust = bracket.standings.trust(rung - 1)
+        if trust.verdict is Verdict.DROPPED:
+            return str(trust)
+        ratio = bracket.prices(rung) / bracket.prices(rung - 1)
+        return f"it costs {ratio:.1f} times rung {rung_word(rung - 1)}, which would save too little"
 
     def earned(self) -> Iterator[str]:
         """Trials that have earned their next rung, that of the bracket with the fewest of them first."""

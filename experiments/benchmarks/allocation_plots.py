@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from experiments.benchmarks.allocation_figures import Estimate, Row, band
 from experiments.benchmarks.allocation_replay import Replay
-from experiments.benchmarks.allocation_runs import ABLATED, ANEW, OURS, UNMERGED, UNSHARED, Outcome
+from experiments.benchmarks.allocation_runs import ABLATED, ANEW, LOOKING, OURS, UNSHARED, Outcome
 from experiments.benchmarks.allocation_world import World
 from experiments.drawing import GREY, INK, SERIES, save
 
@@ -29,7 +29,7 @@ def draw(folder: Path, outcome: Outcome, suffix: str) -> None:
     """Every picture of a table into ``folder``."""
     world, by_budget = outcome.world, _by_budget(outcome)
     last = list(by_budget.values())[-1]
-    without = {method.name for method in (*ABLATED, ANEW, UNMERGED, UNSHARED)}
+    without = {method.name for method in (*ABLATED, ANEW, LOOKING, UNSHARED)}
     others = {name: runs for name, runs in outcome.replays.items() if name not in {OURS.name, *without}}
     rows = math.ceil(len(others) / _COLUMNS)
     pictures: dict[str, tuple[float, Callable[[Figure], None]]] = {

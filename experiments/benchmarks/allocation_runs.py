@@ -16,11 +16,13 @@ from experiments.benchmarks.allocation_replay import Method, Replay, replayed
 from experiments.benchmarks.allocation_world import World
 from trainers.provenance import environment
 
-OURS = Method("structured, halving", "structured", "halving")
-WITHOUT_RAY = Method("random, halving", "random", "halving", lacks="surrogate (random in its place)")
+OURS = Method("structured, halving", "structured", "halving", merged=False)
+WITHOUT_RAY = replace(
+    OURS, name="random, halving", sampler="random", lacks="surrogate (random in its place)"
+)
 BASELINES = (
     WITHOUT_RAY,
-    Method("TPE, halving", "tpe", "halving", lacks="surrogate (TPE in its place)"),
+    replace(OURS, name="TPE, halving", sampler="tpe", lacks="surrogate (TPE in its place)"),
     Method("random, full", "random", "uniform"),
     Method("TPE, full", "tpe", "uniform"),
     Method("NSGA-II, full", "nsga2", "uniform", counts_cost=True),
@@ -32,8 +34,10 @@ ABLATED = (
     ),
 )
 ANEW = replace(OURS, name="structured, halving, rungs anew", continues=False, lacks="continued rungs")
-UNMERGED = replace(OURS, name="structured, halving, not merged", merged=False, lacks="merged rung")
-UNSHARED = replace(OURS, name="structured, halving, not shared", shares=False, lacks="shared stages")
+LOOKING = replace(
+    OURS, name="structured, halving, merged", merged=True, lacks="no merged rung (merged first)"
+)
+UNSHARED = replace(LOOKING, name="structured, halving, merged, not shared", shares=False, lacks="")
 LARGEST = 0.25  # of all that a search could run
 
 Peers = Literal["none", "ray", "syne", "all"]
@@ -183,5 +187,5 @@ def caps_of(world: World, n: int, largest: float = LARGEST) -> list[DeviceTime]:
 def methods(world: World) -> tuple[Method, ...]:
     """Ours, its baselines, and ours without each part that makes a difference on this table."""
     continued = (ANEW,) if world.continues else ()
-    merged = (UNMERGED, UNSHARED) if world.has_merged else ()
+    merged = (LOOKING, UNSHARED) if world.has_merged else ()
     return (OURS, *BASELINES, *ABLATED, *continued, *merged)

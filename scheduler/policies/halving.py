@@ -10,6 +10,10 @@ prices differ by, so that no rung takes more device time than the one below it, 
 halving (Jamieson & Talwalkar 2016, arXiv:1502.07943). One in three to a rung that costs 60 times as
 much would leave next to nothing for looks, and promote from the first few of them.
 
+A rung that costs nearly what the next one does saves nothing: where the next costs less than
+``WORTH_A_RUNG`` times as much, new trials begin above it. That happens where the target stages and the
+scoring take most of the time, whatever the intermediate stage was trained on.
+
 A rung that does not foretell the next one (``scheduler/policies/trust.py``) is dropped: new trials begin
 above it, and those that wait there or lower are promoted only when nothing else can start. The first
 mixes leave the merged rung whatever they scored, so that it is judged by more than its own favourites.
@@ -21,6 +25,8 @@ from scheduler.policies.base import Prices
 from scheduler.policies.standings import Standings
 from scheduler.policies.trust import LEAST_PAIRS, Verdict, worth_of
 from scheduler.trial import MERGED, Role, Trial
+
+WORTH_A_RUNG = 1.5  # price of the next; docs/measurements.md, "A rung must be cheap"
 
 
 class Halving:
@@ -40,14 +46,17 @@ class Halving:
         self._eta = eta
 
     def start(self, standings: Standings, price_ms: Prices) -> int:
-        """The lowest rung that neither is dropped nor lies below one that is."""
+        """The lowest rung that is cheap beside the next, and neither dropped nor below one that is."""
         for rung in reversed(range(self._lowest, self._top)):
             trust = standings.trust(rung)
             if trust.verdict is Verdict.DROPPED and trust.high < worth_of(
                 price_ms(rung), price_ms(rung + 1)
             ):
                 return rung + 1
-        return self._lowest
+        rung = self._lowest
+        while 0 <= rung < self._top and price_ms(rung + 1) < WORTH_A_RUNG * price_ms(rung):
+            rung += 1
+        return rung
 
     def goal(self, trial: Trial) -> int:
         """The rung it is on; the control has no rungs to climb."""

@@ -22,8 +22,8 @@ from experiments.benchmarks.allocation_leases import Leases
 from experiments.benchmarks.allocation_replay import Look, Method, Replay, replayed
 from experiments.benchmarks.allocation_runs import (
     ANEW,
+    LOOKING,
     OURS,
-    UNMERGED,
     UNSHARED,
     WITHOUT_RAY,
     Settings,
@@ -119,12 +119,14 @@ def test_another_run_takes_the_next_recorded_seed_and_other_draws(world):
 
 
 @pytest.mark.parametrize("method", [RANDOM, FULL, OURS], ids=lambda m: m.name)
-def test_regret_is_never_negative_and_all_is_seen_when_everything_is_affordable(world, method):
+def test_regret_is_never_negative_and_every_mix_reaches_the_top_when_everything_is_affordable(
+    world, method
+):
     cap = DeviceTime(3 * world.whole_ms())
     found = replayed(world, method, cap=cap, run=0, devices=2)
     seen = {look.choice for look in found.looks}
     top = {choice for choice in world.choices if choice[1] == world.n_rungs - 1 or not choice[0].count}
-    assert seen == (top if method is FULL else set(world.choices))
+    assert seen == top if method is FULL else seen >= top
     steps = found.recommended(world)
     assert all(value <= world.best + 1e-9 for _, value in steps)
     best_seen = max(seen, key=lambda choice: world.score(choice, world.seeds[0]))
@@ -279,8 +281,8 @@ def test_every_part_of_ours_is_taken_away_once_and_everything_else_kept(world):
         assert len(differs) == 1, method
 
 
-def test_on_a_table_with_a_merged_rung_that_and_what_it_shares_are_taken_away_too(world, merged_world):
-    assert {UNMERGED, UNSHARED} == set(methods(merged_world)) - set(methods(world))
+def test_on_a_table_with_a_merged_rung_it_is_tried_with_and_without_what_it_shares(world, merged_world):
+    assert {LOOKING, UNSHARED} == set(methods(merged_world)) - set(methods(world))
 
 
 def leased(world, *, shares):
@@ -312,7 +314,7 @@ def test_who_shares_nothing_pays_for_every_part_of_every_merge(merged_world):
 
 
 def test_who_does_not_look_at_merges_has_no_such_rung_and_all_others(merged_world):
-    seen = UNMERGED.sees(merged_world)
+    seen = OURS.sees(merged_world)
     assert not seen.has_merged
     assert {place.rung for place in seen.table.rows} == {0, 1}
     assert seen.choices == merged_world.choices
@@ -334,7 +336,8 @@ def test_a_rung_that_begins_anew_is_billed_for_the_way_below_it_too(world):
 def test_without_continuing_the_same_search_is_charged_more_and_stays_in_its_cap(world):
     cap = DeviceTime(3 * world.whole_ms())
     ours, anew = (replayed(world, one, cap=cap, run=0, devices=1) for one in (OURS, ANEW))
-    assert {look.choice for look in anew.looks} == {look.choice for look in ours.looks}
+    top = {(mix, world.n_rungs - 1 if mix.count else 0) for mix in world.space.all_mixes()}
+    assert all({look.choice for look in one.looks} >= top for one in (ours, anew))
     assert ours.charged_ms < anew.charged_ms <= cap.ms
 
 

@@ -30,12 +30,12 @@ def promoted(standing):
     return replace(standing, trial=trial)
 
 
-def alike(rung):
-    """Every rung costs the same."""
-    return 1_000
+def doubling(rung):
+    """Every rung costs twice the one below it."""
+    return 1_000 * 2 ** (rung + 1)
 
 
-def promote_all(halving, standings, price_ms=alike):
+def promote_all(halving, standings, price_ms=doubling):
     """Promote until halving has nobody left; names in order."""
     names = []
     while (name := halving.promote(Standings(standings), price_ms)) is not None:
@@ -77,7 +77,7 @@ def test_at_most_one_in_eta_is_promoted_and_they_are_the_best(values, eta):
     assert names == [s.trial.name for s in best[: len(values) // eta]]
 
 
-@given(st.lists(st.floats(0, 100), max_size=200), st.integers(1, 90))
+@given(st.lists(st.floats(0, 100), max_size=200), st.integers(2, 90))
 def test_to_a_dear_rung_so_few_are_promoted_that_it_takes_no_more_time_than_the_looks(values, ratio):
     standings = [paused(f"t{i:04d}", value) for i, value in enumerate(values, start=1)]
     names = promote_all(Halving(2, 3), standings, lambda rung: 7 * ratio**rung)
@@ -103,11 +103,11 @@ def test_a_late_promotion_takes_the_best_that_waits_until_nobody_does(values):
 def test_the_highest_rung_is_looked_at_first():
     low = [paused(f"t{i:04d}", 90 - i) for i in range(1, 7)]
     high = [paused(f"t{i:04d}", 50 - i, rung=1) for i in range(7, 10)]
-    assert Halving(3, 3).promote(Standings([*low, *high]), alike) == "t0007"
-    assert Halving(3, 3).promote(Standings(low), alike) == "t0001"
+    assert Halving(3, 3).promote(Standings([*low, *high]), doubling) == "t0007"
+    assert Halving(3, 3).promote(Standings(low), doubling) == "t0001"
     only_high = [paused(f"t{i:04d}", 50 - i, rung=1) for i in range(1, 4)]
-    assert Halving(3, 3).promote(Standings(only_high), alike) == "t0001"
-    assert Halving(2, 3).promote(Standings(only_high), alike) is None
+    assert Halving(3, 3).promote(Standings(only_high), doubling) == "t0001"
+    assert Halving(2, 3).promote(Standings(only_high), doubling) is None
 
 
 def test_a_cheap_trial_ranks_beside_a_better_dearer_one():
@@ -141,7 +141,7 @@ def test_uniform_and_random_go_straight_to_their_goal_and_never_wait():
     uniform, drawn = UniformRungs(3), RandomRungs(3, 13)
     for chosen in (uniform, drawn):
         assert not chosen.pauses
-        assert chosen.promote(Standings(standings), alike) is None
+        assert chosen.promote(Standings(standings), doubling) is None
         assert chosen.promote_late(Standings(standings)) is None
     assert {uniform.goal(trial) for trial in trials} == {2}
     goals = [drawn.goal(trial) for trial in trials]
@@ -151,11 +151,19 @@ def test_uniform_and_random_go_straight_to_their_goal_and_never_wait():
 
 
 def test_halving_begins_new_trials_at_the_lowest_rung_and_takes_them_no_further():
-    assert Halving(3, 3).start(Standings(), alike) == 0
-    assert Halving(3, 3, has_merged=True).start(Standings(), alike) == MERGED
+    assert Halving(3, 3).start(Standings(), doubling) == 0
+    assert Halving(3, 3, has_merged=True).start(Standings(), doubling) == MERGED
     assert Halving(3, 3).goal(Trial("t0001", RECIPE, Role.SEARCH, rung=1)) == 1
     assert Halving(3, 3).pauses
-    assert UniformRungs(3).start(Standings(), alike) == 0
+    assert UniformRungs(3).start(Standings(), doubling) == 0
+
+
+@pytest.mark.parametrize(
+    ("prices_ms", "start"),
+    [([100, 149, 400], 1), ([100, 150, 200], 0), ([100, 140, 200], 2), ([100, 1_000, 1_200], 0)],
+)
+def test_new_trials_begin_above_rungs_that_cost_nearly_what_the_next_one_does(prices_ms, start):
+    assert Halving(3, 3).start(Standings(), prices_ms.__getitem__) == start
 
 
 def scored(name, at, **state):
@@ -172,10 +180,10 @@ def misled(lower, n=12):
 @pytest.mark.parametrize("lower", [MERGED, 0, 1])
 def test_new_trials_begin_above_a_rung_that_does_not_foretell_the_next(lower):
     halving, standings = Halving(3, 3, has_merged=True), Standings(misled(lower))
-    assert halving.start(standings, alike) == lower + 1
+    assert halving.start(standings, doubling) == lower + 1
     cheap = {lower: 1}
     assert halving.start(standings, lambda rung: cheap.get(rung, 10**6)) == lower + 1
-    assert halving.start(Standings(misled(lower, LEAST_PAIRS)), alike) == MERGED
+    assert halving.start(Standings(misled(lower, LEAST_PAIRS)), doubling) == MERGED
 
 
 def test_who_waits_at_a_dropped_rung_is_promoted_only_when_nothing_else_can_start():
@@ -183,9 +191,9 @@ def test_who_waits_at_a_dropped_rung_is_promoted_only_when_nothing_else_can_star
     waiting = [scored(f"t{i:04d}", {MERGED: 90.0}) for i in range(20, 26)]
     standings = Standings([*misled(MERGED), *waiting])
     at_top = [scored(s.trial.name, {**s.trial.scores, 1: 1.0}) for s in misled(MERGED)]
-    assert halving.promote(standings, alike) in {s.trial.name for s in misled(MERGED)}  # from rung 0
+    assert halving.promote(standings, doubling) in {s.trial.name for s in misled(MERGED)}  # from rung 0
     standings = Standings([*at_top, *waiting])
-    assert halving.promote(standings, alike) is None
+    assert halving.promote(standings, doubling) is None
     assert halving.promote_late(standings) == "t0020"
 
 
