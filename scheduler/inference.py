@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from trainers.adapter_places import FOLDABLE
 from trainers.inference.load import Load, Scenario
+from trainers.provenance import cpu_name, gpu_models
 from trainers.stage import EvaluateStage, Half, InferStage, Stage
 
 if TYPE_CHECKING:
@@ -51,10 +52,18 @@ def infer_stages(spec: StudySpec, search: EvaluateStage) -> Iterator[InferStage]
             search.languages,
             search.data,
             part.load(spec.seed),
+            device_of(spec),
             part.samples,
             folded=form == "folded",
             definition=search.definition,
         )
+
+
+def device_of(spec: StudySpec) -> str:
+    """What a study's stages run on, and how many of it each: the driver's own device, if it has one."""
+    devices = spec.budget.devices
+    name = cpu_name() if devices.kind == "cpu" else next(iter(gpu_models()), "")
+    return f"{devices.per_trial} x {name}" if name else ""
 
 
 def figures(

@@ -4,7 +4,8 @@ Plain data, no torch: the scheduler plans with these. ``trainers/order.py`` says
 one; ``trainers/loop.py`` trains them, and ``trainers/worker.py`` carries out any of them on a warm
 process.
 
-A config holds everything that decides the result and nothing about where it runs. It contains its
+A config holds everything that decides the result and nothing about where it runs, unless that is what
+is measured. It contains its
 parent's fingerprint, so a chain of stages is its own key:
 
     pretrain -> intermediate(1M) -> intermediate(4M) -> ...
@@ -231,6 +232,7 @@ class InferStage:
         languages: the cells whose search half is asked.
         data: of the cells, and of the pool that their candidates come from.
         load: the traffic.
+        device: where it is to run, as far as the driver knows: figures are true of no other.
         max_examples: per cell at most; None for all.
         folded: whether an adapter is added to the weights that it adapts before the model answers.
         definition: of the task (``TaskSpec.definition``).
@@ -242,6 +244,7 @@ class InferStage:
     languages: tuple[str, ...]
     data: tuple[DataIdentity, ...]
     load: Load
+    device: str = ""
     max_examples: int | None = None
     folded: bool = False
     definition: str = ""

@@ -7,6 +7,7 @@ from fakes import Bench, begun, engine_on, mapping_of, spec_of, tree_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import scheduler.inference
 import scheduler.spec_inference
 from budgets.amount import DeviceTime
 from budgets.errors import SpecError
@@ -162,6 +163,15 @@ def test_directions_name_one_word_per_objective():
     objectives = spec_of(LATENCY).objectives
     assert objectives.directions == ("max", "min", "min")
     assert objectives.measured == ("latency_ms",)
+
+
+def test_what_was_measured_on_another_device_or_half_of_it_is_measured_anew(monkeypatch):
+    wide = {**ASKED, "budget.devices": {"kind": "cpu", "count": 2, "per_trial": 2}}
+    here = [asked(tree(changes), Mix(), Half.SEARCH)[0].name for changes in (ASKED, wide)]
+    monkeypatch.setattr(scheduler.inference, "cpu_name", lambda: "another processor")
+    elsewhere = asked(tree(ASKED), Mix(), Half.SEARCH)[0]
+    assert len({*here, elsewhere.name}) == 3
+    assert elsewhere.stage.device == "1 x another processor"
 
 
 # -- what is ranked by ------------------------------------------------------------------------------
