@@ -5,6 +5,7 @@
                                   target(task) -> evaluate(task)      for each trained target,
                                                -> infer(task)         after the tasks before it
                                   evaluate(task), infer(task)         for retrieval
+
     [pretrain] -> intermediate(one task, rung 0) for each task of the mix \
                -> target(task) of the control ----------------------------> merge(task)
 
