@@ -100,7 +100,7 @@ def _rounded(size: int) -> int:
 def contrast_forest(contrasts: Sequence[Contrast]) -> Picture:
     """Every contrast with its interval; those registered filled, exploratory ones hollow."""
     name, title = "contrasts", "Contrasts, points"
-    told = [(one, one.estimate) for one in contrasts if one.estimate is not None]
+    told = [(c, c.estimate) for c in contrasts if c.estimate is not None and c.asked.unit == "points"]
     if not told:
         why = contrasts[0].why_not if contrasts else "nothing was to be compared"
         return Picture(name, title, "", instead=f"No contrast can be computed: {why}.")

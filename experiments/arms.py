@@ -9,9 +9,12 @@ from dataclasses import dataclass, replace
 from budgets.amount import DeviceTime
 from experiments.answer import Answer, answer_of
 from experiments.load import Study
-from experiments.surface import At, surface_of
+from experiments.surface import At, surface
 from experiments.trials import Standing, standings
-from scheduler.effects import Effects, effects_of
+from scheduler.arms import bare
+from scheduler.effects import Effects, effects_in
+from scheduler.observed import observations_of
+from scheduler.study import space_of
 from scheduler.trial import Arm
 from trainers.errors import ModelError
 from trainers.models import entry
@@ -81,13 +84,15 @@ def weights_of(arm: Arm) -> int | None:
 def _findings(study: Study, arm: Arm) -> ArmFindings:
     seen = within(study, arm)
     names = set(seen.state.trials)
+    known = [replace(o, mix=bare(o.mix)) for o in observations_of(seen.state, seen.spec)]
+    space, rungs = space_of(seen.spec), seen.spec.intermediate.rungs
     return ArmFindings(
         arm=arm,
         study=seen,
         answer=answer_of(seen),
         found=standings(seen, Half.SEARCH),
-        effects=effects_of(seen.state, seen.spec),
-        surface=surface_of(seen),
+        effects=effects_in(known, space, rungs),
+        surface=surface(known, space, rungs, seen.spec.seed),
         charged=DeviceTime.total(c.amount for c in study.charges if c.trial in names),
     )
 

@@ -18,20 +18,28 @@ _MEANS = {
     "control": "score without intermediate task",
     "gain-per-doubling": "gain per doubling of the model's weights",
 }
+_TIMED = {
+    "gain": "of the best mix's models against the control's",
+    "best": "of the best mix's models",
+    "control": "of the control's models",
+    "gain-per-doubling": "of the best mix's models against the control's, per doubling of the weights",
+}
 
 
 def contrast_words(asked: ContrastSpec) -> str:
     """What is compared: ``gain of …: lora minus full, on task xnli``."""
-    words = _MEANS[asked.of]
+    words = (_TIMED if asked.fact else _MEANS)[asked.of]
     if asked.arms:
         words += f": {' minus '.join(_selected(one) for one in asked.arms)}"
+    if asked.fact:
+        return f"{asked.fact} {words}"
     return words if asked.on == "score" else f"{words}, on {asked.on}"
 
 
 def claim_words(asked: ContrastSpec) -> str:
     """What is claimed of it."""
     if asked.claim == "equivalent":
-        return f"within {plain(asked.margin or 0.0)} points of 0"
+        return f"within {plain(asked.margin or 0.0)} {asked.unit} of 0"
     return {"above": "above 0", "below": "below 0", "differs": "not 0"}[asked.claim]
 
 
@@ -61,6 +69,7 @@ def contrast_json(one: Contrast, arms: Sequence[Arm]) -> Json:
         "asked": one.asked.model_dump(mode="json", exclude_none=True),
         "arms": [[label(a, arms) for a in arms if each.means(a)] for each in one.asked.arms],
         "estimate": interval_json(estimate),
+        "unit": one.asked.unit,
         "p": one.p,
         "adjusted_p": one.adjusted_p,
         "verdict": verdict_words(one),
@@ -94,10 +103,8 @@ def _primary_sentence(one: Contrast) -> str:
     if one.estimate is None or one.adjusted_p is None:
         return f"{what}: {verdict_words(one)}."
     called = "confirmatory" if one.confirmatory else f"not confirmatory, since {one.why_not}"
-    return (
-        f"{what}: {verdict_words(one)} ({span_of(one.estimate)}; p {p_value(one.adjusted_p)}; "
-        f"{seeds_of(one.estimate.n_seeds)}; {called})."
-    )
+    sureness = f"{span_of(one.estimate, one.asked.unit)}; p {p_value(one.adjusted_p)}"
+    return f"{what}: {verdict_words(one)} ({sureness}; {seeds_of(one.estimate.n_seeds)}; {called})."
 
 
 def _arms_sentence(study: Study, findings: Sequence[ArmFindings]) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 from experiments.answer import SIGNIFICANT, contenders_sampled, functionals, groups_of
 from experiments.arms import ArmFindings, weights_of
 from experiments.bootstrap import Array, CellSample, resample
+from experiments.inference import timings_of
 from experiments.load import Study
 from experiments.stats import (
     Drawn,
@@ -32,11 +33,12 @@ from experiments.stats import (
     holm,
     one_sided_p,
 )
-from scheduler.registration import ArmSelector, ContrastSpec
+from scheduler.registration import INFERENCE, ArmSelector, ContrastSpec
 from scheduler.trial import Arm
 
 PRIMARY, SECONDARY, EXPLORATORY = "primary", "secondary", "exploratory"
 _FACTORS = ("model", "tuning", "languages")
+_TIMED = ("plain_p50_ms", "memory_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Contrast:
     Attributes:
         asked: what is compared.
         kind: whether it was registered as the primary or a secondary one, or is exploratory.
-        estimate: with its interval of 95 %, in points; None where it cannot be computed.
+        estimate: with its interval of 95 %, in the unit asked; None where it cannot be computed.
         p: of the claim, before any correction.
         adjusted_p: after Holm's correction among those of its kind; of the primary one the same.
         confirmatory: whether it may be called that; ``why_not`` says why it may not.
@@ -75,7 +77,10 @@ def contrasts_of(study: Study, findings: Sequence[ArmFindings]) -> tuple[Contras
     block = study.spec.preregistration
     asked = [(block.primary, PRIMARY), *((one, SECONDARY) for one in block.secondary)] if block else []
     known = {(one.of, one.arms, one.on) for one, _ in asked}
-    offered = [one for one in _offered(study.spec.arms) if (one.of, one.arms, one.on) not in known]
+    timed = study.spec.inference is not None
+    offered = [
+        one for one in _offered(study.spec.arms, timed=timed) if (one.of, one.arms, one.on) not in known
+    ]
     asked += [(one, EXPLORATORY) for one in offered]
     if not asked:
         return ()
@@ -96,7 +101,7 @@ def _corrected(judged: Sequence[Contrast]) -> Iterator[Contrast]:
         yield replace(one, adjusted_p=p)
 
 
-def _offered(arms: Sequence[Arm]) -> Iterator[ContrastSpec]:
+def _offered(arms: Sequence[Arm], *, timed: bool) -> Iterator[ContrastSpec]:
     """For each factor its levels in pairs, averaged over the other factors; and the slope over sizes."""
     for factor in _FACTORS:
         levels = list(dict.fromkeys(getattr(arm, factor) for arm in arms))
@@ -104,6 +109,8 @@ def _offered(arms: Sequence[Arm]) -> Iterator[ContrastSpec]:
             pair = (ArmSelector(**{factor: second}), ArmSelector(**{factor: first}))
             for of in ("control", "best", "gain"):
                 yield ContrastSpec.model_validate({"of": of, "arms": pair})
+            for fact in _TIMED if timed else ():
+                yield ContrastSpec(of="best", arms=pair, on=f"{INFERENCE}{fact}")
     if len({weights_of(arm) for arm in arms} - {None}) > 1:
         yield ContrastSpec(of="gain-per-doubling")
 
@@ -118,6 +125,7 @@ class _Judge:
         self._interim = study.interim
         self._missing = _incomplete(findings)
         self._weights: Mapping[str, Array] = {}
+        self._timings = timings_of(study)
         if self._missing:
             return
         answers = list(self._by_arm.values())
@@ -155,10 +163,17 @@ class _Judge:
     def _drawn(self, asked: ContrastSpec) -> Drawn:
         if self._missing:
             raise MissingError(self._missing)
+        if asked.fact:
+            timed = self._timings.contrast(asked.fact, self._weighed(asked))
+            if isinstance(timed, str):
+                raise MissingError(timed)
+            return timed
         if asked.on not in self._weights:
             raise MissingError(f"no cell of {asked.on!r} has records in every arm")
-        coefficients = {n: c for n, c in self._coefficients(asked).items() if c}
-        return contrast(self._replicates, coefficients, self._weights[asked.on][None])
+        return contrast(self._replicates, self._weighed(asked), self._weights[asked.on][None])
+
+    def _weighed(self, asked: ContrastSpec) -> dict[str, float]:
+        return {name: c for name, c in self._coefficients(asked).items() if c}
 
     def _coefficients(self, asked: ContrastSpec) -> dict[str, float]:
         """Of contenders by name; the second selector's arms count against the first's."""

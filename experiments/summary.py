@@ -11,6 +11,7 @@ from experiments.arms import ArmFindings, label, leading
 from experiments.contrast_words import contrast_json, headline, registration_json
 from experiments.contrasts import Contrast
 from experiments.evidence import Json, sharing_json
+from experiments.inference import figures_json, figures_of
 from experiments.load import Study, work_of
 from experiments.rates import rates_of
 from experiments.recipe import recipe_yaml, why
@@ -49,6 +50,7 @@ def summarise(study: Study, findings: Sequence[ArmFindings], contrasts: Sequence
         "by_arm": by_arm if len(by_arm) > 1 else [],
         "registration": registration_json(study),
         "contrasts": [contrast_json(one, study.spec.arms) for one in contrasts],
+        "inference": figures_json(figures_of(study, findings), study.spec.arms),
         "finals_rule": study.spec.final.seeds,
         "money": _money(study),
         "sharing": sharing_json(study),

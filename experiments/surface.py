@@ -18,14 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.load import Study
 from scheduler.effects import WIDER, subsets_of
 from scheduler.features import Floats
 from scheduler.gain import SCORE
 from scheduler.observation import Observation
-from scheduler.observed import observations_of
 from scheduler.space import MixSpace
-from scheduler.study import space_of
 from scheduler.surrogate import Surrogate
 
 _DRAWS = 2000
@@ -60,13 +57,6 @@ class At:
                 break
             chosen.append(k)
         return tuple(sorted(chosen))
-
-
-def surface_of(study: Study) -> tuple[At, ...]:
-    """The response surface of a study's search."""
-    spec = study.spec
-    seen = observations_of(study.state, spec)
-    return surface(seen, space_of(spec), spec.intermediate.rungs, spec.seed)
 
 
 def surface(

@@ -56,10 +56,10 @@ def plain(value: float) -> str:
     return f"{value:.2f}".replace("-", MINUS)
 
 
-def signed(value: float) -> str:
-    """A difference in points with its sign; ±0.0 where one digit cannot tell."""
-    text = f"{value:+.1f}".replace("-", MINUS)
-    return "±0.0" if text[1:] == "0.0" else text
+def signed(value: float, digits: int = 1) -> str:
+    """A difference with its sign; ±0.0 where so many digits cannot tell."""
+    text = f"{value:+.{digits}f}".replace("-", MINUS)
+    return f"±{text[1:]}" if float(text[1:]) == 0 else text
 
 
 def span(interval: Interval) -> str:
@@ -67,9 +67,9 @@ def span(interval: Interval) -> str:
     return f"{signed(interval.low)} to {signed(interval.high)}"
 
 
-def span_of(interval: Interval) -> str:
-    """A difference in points with its interval."""
-    return f"{signed(interval.value)} points, 95 % interval {span(interval)}"
+def span_of(interval: Interval, unit: str = "points") -> str:
+    """A difference with its interval."""
+    return f"{signed(interval.value)} {unit}, 95 % interval {span(interval)}"
 
 
 def p_value(value: float) -> str:

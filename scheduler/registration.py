@@ -31,6 +31,13 @@ STATISTICS = (
 )
 _MEANS = ("score", "without retrieval")
 _PARTS = ("group", "task", "language")
+INFERENCE = "inference "
+FACTS = (
+    *("latency_ms", "memory_bytes", "model_bytes", "tokens_per_sample", "plain_joules_per_sample"),
+    *("plain_p50_ms", "plain_p90_ms", "plain_p99_ms", "plain_mean_ms", "plain_tokens_per_s"),
+    *("plain_samples_per_s", "single_stream_p90_ms", "multi_stream_p99_ms", "server_p99_ms"),
+    "offline_samples_per_s",
+)
 
 
 class ArmSelector(SpecModel):
@@ -54,9 +61,10 @@ class ContrastSpec(SpecModel):
             ``gain-per-doubling`` is the slope of the gain against log2 of the model's weights.
         arms: of one item, the mean over the arms it means, of two the first minus the second; of none,
             the mean over all arms.
-        on: ``score``, ``without retrieval``, or ``group …``, ``task …`` or ``language …``.
+        on: ``score``, ``without retrieval``, or ``group …``, ``task …`` or ``language …``, in points; or
+            ``inference …``, a fact of the inference stages, in percent.
         claim: that it is above or below 0, differs from it, or lies within ``margin`` of it.
-        margin: in points, for ``equivalent``.
+        margin: in points or percent, for ``equivalent``.
     """
 
     of: Literal["gain", "best", "control", "gain-per-doubling"] = "gain"
@@ -64,6 +72,16 @@ class ContrastSpec(SpecModel):
     on: str = "score"
     claim: Literal["above", "below", "differs", "equivalent"] = "differs"
     margin: Annotated[Number, Field(gt=0)] | None = None
+
+    @property
+    def fact(self) -> str:
+        """The fact of inference that it is on; empty where it is on scores."""
+        return self.on.removeprefix(INFERENCE) if self.on.startswith(INFERENCE) else ""
+
+    @property
+    def unit(self) -> str:
+        """Of its estimate."""
+        return "%" if self.fact else "points"
 
 
 class PreregistrationSpec(SpecModel):
@@ -133,7 +151,7 @@ def _problems(spec: StudySpec, path: str, contrast: ContrastSpec) -> Iterator[st
         part, _, name = contrast.on.partition(" ")
         offered = [known for known in _known(spec) if known.startswith(part) and name]
         yield (
-            f"{path}.on: {contrast.on!r} is no mean of this study's cells; write one of "
+            f"{path}.on: {contrast.on!r} is nothing this study measures; write one of "
             f"{', '.join(offered or [*_MEANS, *(f'{word} NAME' for word in _PARTS)])}"
         )
 
@@ -144,4 +162,6 @@ def _known(spec: StudySpec) -> list[str]:
     tasks = [task for task in spec.target.tasks if task in catalogue]
     groups = dict.fromkeys(catalogue[task].group for task in tasks)
     names = {"group": groups, "task": tasks, "language": spec.languages}
-    return [*_MEANS, *(f"{part} {name}" for part in _PARTS for name in names[part])]
+    facts = FACTS if spec.inference is not None else ()
+    scores = [*_MEANS, *(f"{part} {name}" for part in _PARTS for name in names[part])]
+    return [*scores, *(f"{INFERENCE}{fact}" for fact in facts)]

@@ -67,7 +67,7 @@ def test_what_was_registered_cannot_be_changed_once_the_study_has_begun(tmp_path
         ({"claim": "equivalent"}, "primary.margin: belongs to the claim 'equivalent'"),
         ({"claim": "above", "margin": 1.0}, "primary.margin: belongs to the claim 'equivalent'"),
         ({"of": "best"}, "primary.arms: a contrast of 'best' is between two; 0 given"),
-        ({"on": "group reading"}, "primary.on: 'group reading' is no mean of this study's cells"),
+        ({"on": "group reading"}, "primary.on: 'group reading' is nothing this study measures"),
         ({"on": "task toy_pso"}, "task toy_pos"),
     ],
 )
