@@ -20,6 +20,7 @@ _PACKAGES = (
     "numpy",
     "pyarrow",
     "ray",
+    "peft",
     "optuna",
     "mlflow",
 )

@@ -74,6 +74,19 @@ def test_an_adapter_changes_nothing_at_first_and_a_step_trains_it_and_nothing_el
 
 
 @pytest.mark.parametrize("tuning", ADAPTERS)
+def test_under_autocast_an_adapter_is_trained_in_float32(xlmr, tuning):
+    shape, task, batch, _ = batch_of(xlmr, FamilyName.PAIR)
+    head = shape.make_head(32, task)
+    adapter = shaken(Adapter(xlmr.encoder(), tuning, seed=3))
+    whole = shape.loss(adapter.encoder, head, batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = shape.loss(adapter.encoder, head, batch)
+    half.backward()
+    assert {weight.grad.dtype for weight in adapter.weights().values()} == {torch.float32}
+    torch.testing.assert_close(half.float(), whole, atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize("tuning", ADAPTERS)
 def test_an_adapter_that_was_saved_says_in_another_encoder_what_it_said(built, tuning, tmp_path):
     adapter = shaken(Adapter(built.encoder(), tuning, seed=3))
     adapter.save(tmp_path, "1234567890abcdef")
