@@ -23,6 +23,7 @@ _PACKAGES = (
     "peft",
     "optuna",
     "mlflow",
+    "mlcommons-loadgen",
 )
 
 

@@ -47,7 +47,7 @@ class Answering(Protocol):
         """The answer to each of some samples, all read as one batch; waits for the device."""
 
     def points(self, answers: Sequence[bytes]) -> dict[str, float]:
-        """Points by language, from the answers to all samples in order."""
+        """Points by language, from the answers to all samples in order; after :meth:`scored`."""
 
     def scored(self, batch_tokens: int, until: Callable[[], bool]) -> dict[str, float]:
         """Points by language as an evaluation finds them, in its batches.

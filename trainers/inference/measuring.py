@@ -1,7 +1,8 @@
 """An inference stage: part by part, so that what was measured once is not measured again.
 
-    plain                       latency of single samples, throughput, memory, energy, points
-    accuracy                    LoadGen asks every sample once: the same points, by another way
+    plain                       latency of single samples, throughput, memory, energy
+    points                      every sample scored as an evaluation does; LoadGen asks each once, too,
+                                and has to find the same
     single-stream, …, offline   LoadGen's scenarios
 
 A stage that is stopped leaves the parts it has finished under ``<name>.partial`` in the store; a part
@@ -14,7 +15,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from trainers.warm import WarmCache
 
 LATENCIES, LOGS = "latencies.parquet", "loadgen"
-_PLAIN, _ACCURACY = "plain", "accuracy"
+_PLAIN, _POINTS, _ACCURACY = "plain", "points", "accuracy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +132,9 @@ class _Run:
         """
         if _PLAIN not in self.parts.done:
             self._time_plainly()
-        load = self._stage.load
-        if load.harness is Harness.LOADGEN and _ACCURACY not in self.parts.done:
-            self._check_accuracy()
-        for scenario in load.asked:
+        if _POINTS not in self.parts.done:
+            self._score()
+        for scenario in self._stage.load.asked:
             if scenario not in self.parts.done:
                 self._run_scenario(scenario)
 
@@ -161,13 +161,13 @@ class _Run:
         pq.write_table(timed.table(self._model), self.parts.folder / LATENCIES)
         self._finish(_PLAIN, {**timed.facts, "latency_ms": timed.facts["plain_p90_ms"]})
 
-    def _check_accuracy(self) -> None:
-        if self._n_saved:  # the plain part was another lease's: nothing has been embedded in this one
-            self._model.scored(self._batch_tokens, self._lease.over)
-        logs = self._loadgen(None)
-        points = self._model.points([logs.answers[i] for i in range(len(self._model.samples))])
-        by_language = {f"accuracy_points/{code}": value for code, value in points.items()}
-        self._finish(_ACCURACY, {"accuracy_points": fmean(points.values()), **by_language})
+    def _score(self) -> None:
+        facts = _points("plain", self._model.scored(self._batch_tokens, self._lease.over))
+        if self._stage.load.harness is Harness.LOADGEN:
+            answers = self._loadgen(None).answers
+            found = self._model.points([answers[i] for i in range(len(self._model.samples))])
+            facts |= _points("accuracy", found)
+        self._finish(_POINTS, facts)
 
     def _run_scenario(self, scenario: Scenario) -> None:
         before_j = joules(self._model.device)
@@ -231,6 +231,11 @@ def scenario_facts(scenario: Scenario, logs: Logs) -> dict[str, float]:
     for p in (50, 90, 99):
         facts[f"{word}_p{p}_ms"] = _ms(found[f"result_{p}.00_percentile_{per}latency_ns"])
     return {name: float(value) for name, value in facts.items()}
+
+
+def _points(word: str, by_language: Mapping[str, float]) -> dict[str, float]:
+    facts = {f"{word}_points/{language}": value for language, value in by_language.items()}
+    return {f"{word}_points": fmean(by_language.values()), **facts}
 
 
 def _word(scenario: Scenario) -> str:
