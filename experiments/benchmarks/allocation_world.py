@@ -139,8 +139,18 @@ class World:
         return self.base_ms() + sum(ms for (_, _, seed), ms in self._bills.items() if seed == first)
 
     def bound(self, tree: StageTree) -> RecordedTable:
-        """The rows by the names that ``tree`` gives them."""
-        return self.table.bound(tree)
+        """The rows by the names that ``tree`` gives them.
+
+        Worked out once per seed: of what a search changes in the spec nothing else is in a name.
+        """
+        seed = tree.spec.seed
+        if seed not in self._bound:
+            self._bound[seed] = self.table.bound(tree)
+        return self._bound[seed]
+
+    @cached_property
+    def _bound(self) -> dict[int, RecordedTable]:
+        return {}
 
     @cached_property
     def at_top(self) -> World:

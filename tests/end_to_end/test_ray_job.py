@@ -57,7 +57,7 @@ def head(tmp_path):
         yield ray, f"http://127.0.0.1:{dashboard}", env
         os.killpg(head_node.pid, signal.SIGTERM)  # this head alone; `ray stop` would end every Ray here
         try:
-            head_node.wait(30)
+            head_node.wait(5)
         except subprocess.TimeoutExpired:
             os.killpg(head_node.pid, signal.SIGKILL)
 
