@@ -16,6 +16,7 @@ _MEANS = {
     "gain": "gain of the best mix over no intermediate task",
     "best": "score of the best mix",
     "control": "score without intermediate task",
+    "mixes": "mean score of mixes tried in all these arms",
     "gain-per-doubling": "gain per doubling of the model's weights",
 }
 _TIMED = {
@@ -104,7 +105,9 @@ def _primary_sentence(one: Contrast) -> str:
         return f"{what}: {verdict_words(one)}."
     called = "confirmatory" if one.confirmatory else f"not confirmatory, since {one.why_not}"
     sureness = f"{span_of(one.estimate, one.asked.unit)}; p {p_value(one.adjusted_p)}"
-    return f"{what}: {verdict_words(one)} ({sureness}; {seeds_of(one.estimate.n_seeds)}; {called})."
+    n = one.estimate.n_seeds
+    rest_on = f"{n} mixes" if one.asked.of == "mixes" else seeds_of(n)
+    return f"{what}: {verdict_words(one)} ({sureness}; {rest_on}; {called})."
 
 
 def _arms_sentence(study: Study, findings: Sequence[ArmFindings]) -> str:

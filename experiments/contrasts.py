@@ -24,6 +24,7 @@ from experiments.arms import ArmFindings, weights_of
 from experiments.bootstrap import Array, CellSample, resample
 from experiments.inference import timings_of
 from experiments.load import Study
+from experiments.matched import matched
 from experiments.stats import (
     Drawn,
     Interval,
@@ -107,7 +108,7 @@ def _offered(arms: Sequence[Arm], *, timed: bool) -> Iterator[ContrastSpec]:
         levels = list(dict.fromkeys(getattr(arm, factor) for arm in arms))
         for first, second in combinations(levels, 2):
             pair = (ArmSelector(**{factor: second}), ArmSelector(**{factor: first}))
-            for of in ("control", "best", "gain"):
+            for of in ("control", "best", "gain", "mixes"):
                 yield ContrastSpec.model_validate({"of": of, "arms": pair})
             for fact in _TIMED if timed else ():
                 yield ContrastSpec(of="best", arms=pair, on=f"{INFERENCE}{fact}")
@@ -126,6 +127,7 @@ class _Judge:
         self._missing = _incomplete(findings)
         self._weights: Mapping[str, Array] = {}
         self._timings = timings_of(study)
+        self._found = {one.arm: one.found for one in findings}
         if self._missing:
             return
         answers = list(self._by_arm.values())
@@ -144,10 +146,10 @@ class _Judge:
         except MissingError as missing:
             return Contrast(asked, kind, why_not=str(missing))
         (estimate,) = contrast_intervals(drawn)
-        why_not = self._why_not(kind)
+        why_not = self._why_not(kind, on_search=asked.of == "mixes")
         return Contrast(asked, kind, estimate, _p(asked, drawn, estimate), None, not why_not, why_not)
 
-    def _why_not(self, kind: str) -> str:
+    def _why_not(self, kind: str, *, on_search: bool) -> str:
         """Why a contrast may not be called confirmatory; empty where it may."""
         registration = self._study.registration
         if kind == EXPLORATORY:
@@ -156,6 +158,8 @@ class _Judge:
             return "the journal holds no registration"
         if registration.problem:
             return f"the registration does not count: {registration.problem}"
+        if on_search:
+            return "it stands on the search's own examples"
         if not self._final:
             return "no finals were run: it stands on the search's own examples"
         return "the study goes on" if self._interim else ""
@@ -168,6 +172,11 @@ class _Judge:
             if isinstance(timed, str):
                 raise MissingError(timed)
             return timed
+        if asked.of == "mixes":
+            mixed = matched(self._study, self._found, self._by_share(asked), asked.on)
+            if isinstance(mixed, str):
+                raise MissingError(mixed)
+            return mixed
         if asked.on not in self._weights:
             raise MissingError(f"no cell of {asked.on!r} has records in every arm")
         return contrast(self._replicates, self._weighed(asked), self._weights[asked.on][None])
@@ -176,15 +185,22 @@ class _Judge:
         return {name: c for name, c in self._coefficients(asked).items() if c}
 
     def _coefficients(self, asked: ContrastSpec) -> dict[str, float]:
-        """Of contenders by name; the second selector's arms count against the first's."""
+        """Of contenders, by name."""
         total: dict[str, float] = {}
+        for arm, share in self._by_share(asked).items():
+            for name, coefficient in self._of_arm(asked, arm).items():
+                total[name] = total.get(name, 0.0) + share * coefficient
+        return total
+
+    def _by_share(self, asked: ContrastSpec) -> dict[Arm, float]:
+        """What each arm counts; the second selector's arms count against the first's."""
+        total: dict[Arm, float] = {}
         for selector, sign in zip(asked.arms or (ArmSelector(),), (1.0, -1.0), strict=False):
             chosen = [arm for arm in self._by_arm if selector.means(arm)]
             if not chosen:
                 raise MissingError("the study has no such arm")
             for arm, share in shares(asked, chosen).items():
-                for name, coefficient in self._of_arm(asked, arm).items():
-                    total[name] = total.get(name, 0.0) + sign * share * coefficient
+                total[arm] = total.get(arm, 0.0) + sign * share
         return total
 
     def _of_arm(self, asked: ContrastSpec, arm: Arm) -> dict[str, float]:

@@ -57,7 +57,8 @@ class ContrastSpec(SpecModel):
     """One comparison, and what is claimed of it.
 
     Attributes:
-        of: ``gain`` is the best mix minus the control, ``best`` and ``control`` are their scores;
+        of: ``gain`` is the best mix minus the control, ``best`` and ``control`` are their scores,
+            ``mixes`` is the mean over mixes that every arm has scored;
             ``gain-per-doubling`` is the slope of the gain against log2 of the model's weights.
         arms: of one item, the mean over the arms it means, of two the first minus the second; of none,
             the mean over all arms.
@@ -67,7 +68,7 @@ class ContrastSpec(SpecModel):
         margin: in points or percent, for ``equivalent``.
     """
 
-    of: Literal["gain", "best", "control", "gain-per-doubling"] = "gain"
+    of: Literal["gain", "best", "control", "mixes", "gain-per-doubling"] = "gain"
     arms: Annotated[tuple[ArmSelector, ...], Field(max_length=2)] = ()
     on: str = "score"
     claim: Literal["above", "below", "differs", "equivalent"] = "differs"
@@ -139,12 +140,14 @@ def _problems(spec: StudySpec, path: str, contrast: ContrastSpec) -> Iterator[st
             f"{path}.margin: belongs to the claim 'equivalent' and to no other; the claim is "
             f"{contrast.claim!r}, the margin {contrast.margin}"
         )
-    if contrast.of in ("best", "control") and len(contrast.arms) != 2:
+    if contrast.of in ("best", "control", "mixes") and len(contrast.arms) != 2:
         yield f"{path}.arms: a contrast of {contrast.of!r} is between two; {len(contrast.arms)} given"
     for place, selector in enumerate(contrast.arms):
         if not any(selector.means(arm) for arm in spec.arms):
             arms = "; ".join(str(arm) for arm in spec.arms)
             yield f"{path}.arms.{place}: no arm of this study has these factors; its arms are: {arms}"
+    if contrast.of == "mixes" and contrast.fact:
+        yield f"{path}.on: mixes are compared by their scores; inference is measured of the best"
     if contrast.of == "gain-per-doubling" and len(spec.model.names) < 2:
         yield f"{path}.of: a slope over sizes needs two models or more; model.name lists one"
     if contrast.on not in _known(spec):

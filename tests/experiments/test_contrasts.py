@@ -84,11 +84,24 @@ def test_tunings_that_do_the_same_are_equivalent_within_the_margin_said_beforeha
 
 def test_a_contrast_that_was_not_registered_is_never_called_confirmatory(told):
     others = [one for one in told["contrasts"] if one["kind"] == "exploratory"]
-    assert {one["asked"]["of"] for one in others} == {"control", "best", "gain"}
+    assert {one["asked"]["of"] for one in others} == {"control", "best", "gain", "mixes"}
     for one in others:
         assert not one["confirmatory"]
         assert one["why_not"] == "it was not registered before the first stage"
         assert one["adjusted_p"] >= one["p"]
+
+
+def test_arms_are_compared_mix_by_mix_on_what_all_of_them_tried(told):
+    by_factor = {
+        tuple(selector.popitem()[1] for selector in one["asked"]["arms"]): one["estimate"]
+        for one in told["contrasts"]
+        if one["asked"]["of"] == "mixes"
+    }
+    sizes, tunings = by_factor[LARGE, BASE], by_factor["lora", "full"]
+    assert sizes["low"] < -1.1 * SHRINKS < sizes["high"]
+    assert sizes["high"] < 0 < tunings["high"]
+    assert tunings["low"] < 0
+    assert sizes["n_seeds"] == 5  # mixes
 
 
 def test_each_arm_is_compared_with_its_own_control(told, armed):
