@@ -30,7 +30,7 @@ from trainers.memory import free_cached, ran_out
 from trainers.meter import Meter
 from trainers.order import CellScore, Measurement, Order, Outcome
 from trainers.provenance import cpu_name
-from trainers.stage import InferStage, ScoringStage, stage_name
+from trainers.stage import InferStage, ModelRef, ScoringStage, stage_name
 from trainers.tasks.spec import TaskSpec
 from trainers.watchdog import Watchdog
 
@@ -92,7 +92,8 @@ class Worker:
         self._clock = clock
         self._warm: WarmCache | None = None
         self._watchdog = Watchdog()
-        self._save_s = 0.0  # what saving a partial state took last
+        # What saving a partial state took last; a model's size and its tuning decide most of it.
+        self._save_s: dict[ModelRef, float] = {}
 
     def run(self, order: Order, hurried: Callable[[], bool] = lambda: False) -> Measurement:
         """Carry out an order within its limit and measure all of it.
@@ -166,9 +167,9 @@ class Worker:
         if isinstance(stage, InferStage):
             measured = run_inference(stage, warm, store, lease)
             return _Found(measured.outcome, facts=measured.facts, texts=measured.texts)
-        lease.save_s = self._save_s
+        lease.save_s = self._save_s.get(stage.model, 0.0)
         trained = run_training(stage, warm, store, lease)
-        self._save_s = lease.save_s
+        self._save_s[stage.model] = lease.save_s
         return _Found(
             trained.outcome,
             n_tokens=trained.n_tokens,

@@ -174,6 +174,27 @@ def test_a_save_that_is_slower_than_the_grace_is_begun_so_much_earlier(bench, mo
     assert max(began_s) > 200 - 2 * 20 - 5
 
 
+def test_a_slow_save_of_a_whole_encoder_does_not_keep_an_adapter_from_training(bench, monkeypatch):
+    clock = TickingClock()
+    loss, saved = PairFamily.loss, Snapshot.save
+
+    def slow_step(*given):
+        clock.time_s += 1.0
+        return loss(*given)
+
+    def slow_save(*given):
+        clock.time_s += 20.0
+        saved(*given)
+
+    monkeypatch.setattr(PairFamily, "loss", slow_step)
+    monkeypatch.setattr(Snapshot, "save", slow_save)
+    whole, worker = bench.target(tokens=10**6), bench.new_worker(clock)
+    assert bench.run(whole, DeviceTime(100_000), worker).n_tokens > 0
+    monkeypatch.setattr(Snapshot, "save", saved)
+    adapted = replace(whole, model=replace(whole.model, tuning="lora"))
+    assert bench.run(adapted, DeviceTime(30_000), worker).n_tokens > 0
+
+
 def test_an_evaluation_that_was_stopped_scores_only_the_cells_that_are_missing(judged, monkeypatch):
     bench, evaluation = judged
     evaluation = replace(evaluation, languages=("sw", "ur"), max_examples=9)
