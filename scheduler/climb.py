@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -222,10 +223,10 @@ class Climb:
 
     def _cost(self, way: tuple[Needed, ...]) -> DeviceTime:
         expected_ms = slack_ms = 0
-        for one in way:
+        for one, n in Counter(way).items():
             estimate = self._forecast.estimate(one.work)
             limit = _limit(estimate, one.n_truncated)
-            expected_ms += estimate.expected.ms
+            expected_ms += n * estimate.expected.ms
             slack_ms = max(slack_ms, limit.ms - estimate.expected.ms)
         return DeviceTime(expected_ms + slack_ms).scaled(self._rate)
 

@@ -145,11 +145,14 @@ class ListedTree(StageTree):
         rates = zip(self._space.domains, self._space.mean_rates(mix), strict=True)
         return tuple((domain, rate) for domain, rate in rates if rate)
 
+    def _shared_out(self, mix: Mix, languages: str) -> tuple[TaskShare, ...]:
+        return tuple(TaskShare(domain, rate, ()) for domain, rate in self.rates(mix, languages))
+
     def _build(self, recipe: Recipe, rung: int, half: Half) -> tuple[Node, ...]:
         settings = self.spec.intermediate
         parent: Node | None = None
         if recipe.mix.count:
-            shares = tuple(TaskShare(domain, rate, ()) for domain, rate in self.rates(recipe.mix))
+            shares = self.shares(recipe.mix)
             steps = steps_of(settings, recipe.tuning)
             parent = self._node(
                 IntermediateStage(

@@ -82,6 +82,7 @@ class StageTree:
         self._base = lru_cache(maxsize=None)(self._pretrained)
         self._nodes = lru_cache(maxsize=None)(self._build)
         self._rates = lru_cache(maxsize=None)(self._drawn)
+        self._shares = lru_cache(maxsize=None)(self._shared_out)
         self._workload = Workload(self._tasks, models, spec.budget.devices.kind, self.data.identity)
 
     @property
@@ -145,6 +146,16 @@ class StageTree:
         """The tasks of ``mix`` under a variant, each with the chance that a batch comes from it."""
         return self._rates(mix, languages)
 
+    def shares(self, mix: Mix, languages: str = "") -> tuple[TaskShare, ...]:
+        """What an intermediate stage of ``mix`` under a variant trains on."""
+        return self._shares(mix, languages)
+
+    def _shared_out(self, mix: Mix, languages: str) -> tuple[TaskShare, ...]:
+        return tuple(
+            TaskShare(name, rate, self.data.mixed(name, languages), self._tasks[name].definition)
+            for name, rate in self.rates(mix, languages)
+        )
+
     def _drawn(self, mix: Mix, languages: str) -> tuple[tuple[str, float], ...]:
         rule = self.spec.intermediate.mixing.rule
         sizes = [self.data.size(name, languages) for name in mix.tasks]
@@ -206,10 +217,7 @@ class StageTree:
 
     def _trunk(self, recipe: Recipe, rung: int, base: str | None) -> list[Node]:
         settings = self.spec.intermediate
-        shares = tuple(
-            TaskShare(name, rate, self.data.mixed(name, recipe.languages), self._tasks[name].definition)
-            for name, rate in self.rates(recipe.mix, recipe.languages)
-        )
+        shares = self.shares(recipe.mix, recipe.languages)
         nodes: list[Node] = []
         for level, tokens in enumerate(settings.rungs[: rung + 1]):
             before = settings.rungs[level - 1] if level else 0

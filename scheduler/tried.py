@@ -37,15 +37,8 @@ class Tried(Collection[Mix]):
         return len(self._mixes)
 
     def _what(self, mix: Mix) -> tuple[object, ...]:
-        """What is trained of a proposal: in which arms, on which tasks and languages, how often each."""
+        """What is trained of a proposal: which encoders in which ways, on what."""
         return tuple(
-            (
-                recipe.model,
-                recipe.tuning,
-                tuple(
-                    (task, rate, self._tree.spec.mixed_languages(task, recipe.languages))
-                    for task, rate in self._tree.rates(recipe.mix, recipe.languages)
-                ),
-            )
+            (recipe.model, recipe.tuning, self._tree.shares(recipe.mix, recipe.languages))
             for recipe in recipes_of(mix, self._tree.spec)
         )

@@ -33,12 +33,13 @@ FACTORS = {
     "languages": LANGUAGES,
     "all": MODELS | TUNINGS | LANGUAGES,
 }
-AMPLE = DeviceTime.from_hours(2)
+AMPLE = DeviceTime.from_hours(5)
 
 
 @cache
-def tree_with(factors, design, max_trials=4, policy="halving"):
+def tree_with(factors, design, max_trials=4, policy="halving", rungs=(50_000, 150_000)):
     changes = {"search.design": design, "search.max_trials": max_trials, "search.eta": 2}
+    changes["intermediate.rungs"] = list(rungs)
     return tree_of(
         spec_of({**FACTORS[factors], **changes, "search.policy": policy, "final.max_seeds": 2})
     )
@@ -130,7 +131,7 @@ def test_one_arm_is_proposed_with_each_mix_where_one_recipe_is_to_win():
 
 @pytest.mark.parametrize("factors", FACTORS)
 def test_halving_promotes_the_best_of_every_arm_where_arms_are_compared(factors):
-    tree = tree_with(factors, "factorial", max_trials=6)
+    tree = tree_with(factors, "factorial", max_trials=8, rungs=(100_000, 600_000))
     journal, engine, _ = played(tree, AMPLE)
     first = {}
     for fact in journal.facts:
