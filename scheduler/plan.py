@@ -197,9 +197,9 @@ def _beyond(spec: StudySpec, by_rung: tuple[int, ...], n_trials: int, n_finals: 
             f"{n_trials} of {n_arms * space.n_subsets} subsets of the intermediate tasks{each} are tried"
         )
     for rung, n in enumerate(by_rung[1:], start=1):
-        if n < by_rung[0]:
+        if n < n_trials:
             tokens = spec.intermediate.rungs[rung]
-            lines.append(f"{n} of {by_rung[0]} mixes reach rung {rung} ({tokens:,} tokens)")
+            lines.append(f"{n} of {n_trials} mixes reach rung {rung} ({tokens:,} tokens)")
     n_fields = n_arms if spec.search.design == "factorial" else 1
     wanted = n_fields * (spec.final.finalists + 1) * spec.final.max_seeds
     if n_finals < wanted:
