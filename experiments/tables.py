@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from scheduler.spec import StudySpec
     from scheduler.table import Table
 
 
@@ -43,12 +44,7 @@ def record(spec_file: str, to: str, console: Console, *, driver: str, store: str
     from scheduler.table import Table
 
     spec, text = load(spec_file, store)
-    grid = spec.model_copy(
-        update={
-            "name": f"{spec.name}-grid",
-            "search": spec.search.model_copy(update={"policy": "grid"}),
-        }
-    )
+    grid = grid_of(spec)
     with Progress(console) as progress:
         state = run_study(grid, text, driver, progress, Interrupt(console.print))
     table = Table.of(tree_of(grid), state, dict.fromkeys(t.recipe for t in state.trials.values()))
@@ -56,3 +52,17 @@ def record(spec_file: str, to: str, console: Console, *, driver: str, store: str
     table.save(path)
     console.print(f"{len(table.rows)} stages recorded; {state.ended}", markup=False, highlight=False)
     console.print(f"table: {path.absolute()}", markup=False, highlight=False, soft_wrap=True)
+
+
+def grid_of(spec: StudySpec) -> StudySpec:
+    """The study that records a table for ``spec``: all of its mixes, and no latencies."""
+    from scheduler.spec_parts import MEASURED
+
+    return spec.model_copy(
+        update={
+            "name": f"{spec.name}-grid",
+            "search": spec.search.model_copy(update={"policy": "grid"}),
+            "inference": None,
+            "objectives": spec.objectives.model_copy(update=dict.fromkeys(MEASURED)),
+        }
+    )

@@ -112,8 +112,13 @@ class Table:
 
         Raises:
             TableError: none of its rows is a stage of ``tree``, or ``tree`` has a merged rung and it has
-                none.
+                none, or inference, which no table has.
         """
+        if tree.spec.inference is not None:
+            raise TableError(
+                f"{tree.spec.name} measures inference and a table keeps no latencies. Remove the key "
+                "'inference' to replay the rest."
+            )
         arms = {name: arm for arm, name in arm_names(tree.spec.arms).items()}
         cells = dict.fromkeys((p.mix, p.seed, p.arm) for p in self.rows if p.mix and p.arm in arms)
         recipes = [Recipe.of(_mix(mix), seed, arms[name]) for mix, seed, name in cells]

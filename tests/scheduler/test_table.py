@@ -12,6 +12,7 @@ import pytest
 from fakes import Bench, KeptJournal, PaperSource, begun, engine_on, spec_of, tree_of
 
 from budgets.amount import DeviceTime
+from experiments.tables import grid_of
 from scheduler.drivers.table import drive_table
 from scheduler.errors import TableError
 from scheduler.grid import points
@@ -140,6 +141,21 @@ def test_a_table_of_another_study_is_refused_with_its_name(grid):
     rows = {place: row for place, row in table.rows.items() if place.kind is StageKind.TARGET}
     with pytest.raises(TableError, match=f"none of the table's {len(rows)} stages"):
         replace(table, rows=rows).bound(tree)
+
+
+def test_inference_is_left_out_of_a_recording_and_refused_in_a_replay(grid):
+    _, _, table = grid
+    asked = {
+        "inference": {"min_duration_s": 1},
+        "objectives": {"score": "max", "gpu_hours": "min", "latency_ms": "min"},
+    }
+    tree = tree_with("halving", **asked)
+    with pytest.raises(TableError, match="Remove the key 'inference'"):
+        table.bound(tree)
+    recording = tree_of(grid_of(tree.spec))
+    _, engine, _ = recorded(recording)
+    assert set(table_of(recording, engine).rows) == set(table.rows)
+    assert recording.spec.objectives.directions == ("max", "min")
 
 
 def test_rows_that_cannot_be_used_are_named_with_what_counts_instead(grid, tmp_path):
