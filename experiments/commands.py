@@ -90,6 +90,7 @@ def plan(spec_file: str, console: Console, *, as_json: bool) -> None:
         return
     console.print(plan_view(found))
     _print_prior(spec, console)
+    _print_registration(spec, console)
 
 
 def cells(spec_file: str, console: Console, *, as_json: bool) -> None:
@@ -117,6 +118,7 @@ def run(
 
     spec, text = load(spec_file, store)
     _print_prior(spec, console)
+    _print_registration(spec, console)
     recorded = None if table is None else tables.opened(Path(table).expanduser(), console)
     with Progress(console) as progress:
         run_study(spec, text, driver, progress, Interrupt(console.print), table=recorded)
@@ -193,6 +195,20 @@ def _print_prior(spec: StudySpec, console: Console) -> None:
 
         for line in notes_of(spec):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_registration(spec: StudySpec, console: Console) -> None:
+    """Say what will be on record before the first stage, where the spec registers contrasts."""
+    from scheduler.registration import preregistered
+
+    said = preregistered(spec)
+    if said is not None:
+        console.print(
+            f"registered before the first stage: {said.plan['hypothesis']} (SHA-256 {said.sha256})",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def schema() -> None:

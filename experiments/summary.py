@@ -63,6 +63,7 @@ def summarise(study: Study, findings: Sequence[ArmFindings], contrasts: Sequence
         "threats": list(threats(study, lead.answer, contrasts)),
         "errors": [*study.mismatches, *_contradictions(findings)],
         "environment": dict(study.begun.environment),
+        "mlflow": study.spec.tracking.mlflow,
         "spec": dict(study.begun.spec),
         "spec_text": study.begun.spec_text,
     }

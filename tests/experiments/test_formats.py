@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import tomllib
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +17,8 @@ from experiments.formats import COLUMNS
 from experiments.report import report_json, report_text
 from experiments.trials import score_of
 from experiments.wording import points, signed
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +81,13 @@ def test_an_interim_report_says_so_in_every_format(interim_study):
     assert "% INTERIM" in report_text(interim_study, "latex")
     assert json.loads(report_text(interim_study, "json"))["interim"]
     assert "interim: the study has not ended" in printed(interim_study, "html")
+
+
+def test_an_installed_package_has_every_template():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packed = project["tool"]["setuptools"]["package-data"]["experiments"]
+    templates = {path.name for path in (ROOT / "experiments").glob("*.j2")}
+    assert len(templates) >= 4
+    assert templates <= {
+        path.name for pattern in packed for path in (ROOT / "experiments").glob(pattern)
+    }
