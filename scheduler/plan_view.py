@@ -26,7 +26,9 @@ def plan_view(plan: Plan) -> RenderableType:
     finished = (f"{n} finish rung {rung}" for rung, n in enumerate(plan.by_rung))
     looked_at = () if plan.n_merged is None else (f"{plan.n_merged} are looked at merged",)
     rungs = ", ".join((*looked_at, *finished))
-    mixes = f"{plan.n_trials} mixes (at least {plan.n_trials_at_least}) are tried beside the control"
+    beside = "the control of each arm" if plan.arms else "the control"
+    what = "mixes, counted in each arm where they are tried," if plan.arms else "mixes"
+    mixes = f"{plan.n_trials} {what} (at least {plan.n_trials_at_least}) are tried beside {beside}"
     words = [
         *_arm_lines(plan),
         f"{mixes}: {rungs}",

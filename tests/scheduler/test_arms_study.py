@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from functools import cache
+from io import StringIO
 
 import pytest
 from fakes import Bench, begun, engine_on, spec_of, tree_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from budgets.amount import ZERO, DeviceTime
 from budgets.ledger import Balance, Entry, apply
@@ -16,9 +18,14 @@ from scheduler.arms import ArmedMix, observed_as
 from scheduler.drivers.table import drive_table
 from scheduler.errors import CapTooSmallError
 from scheduler.facts import TrialMoved, TrialProposed
+from scheduler.grid import points
 from scheduler.mix import Mix
 from scheduler.plan import plan_study
-from scheduler.study import least_cap
+from scheduler.plan_view import plan_view
+from scheduler.progress import plain_line
+from scheduler.status import status_json
+from scheduler.study import least_cap, space_of
+from scheduler.table import Table
 from scheduler.trial import Arm, Recipe, Role, TrialState
 from scheduler.tried import Tried
 from trainers.order import Outcome
@@ -293,3 +300,51 @@ def test_an_observation_of_one_of_several_arms_says_which():
     recipe = Recipe(Mix(("toy_roles",)), 13, "toy-tiny")
     assert observed_as(recipe, spec) == ArmedMix(("toy_roles",), arm=Arm("toy-tiny"))
     assert observed_as(recipe, spec_of()) == recipe.mix
+
+
+def test_status_and_plan_tell_the_arms_apart():
+    tree = tree_with("models", "factorial")
+    _, engine, account = played(tree, AMPLE)
+    state, balance = engine.state, account.balance
+    line = plain_line(state, balance)
+    for arm in tree.spec.arms:
+        best, control = state.best(arm), state.control_of(arm)
+        assert f"{arm.model}: best so far {best.best_score:.2f}" in line
+        (shown,) = [one for one in status_json(state, balance)["arms"] if one["arm"] == arm.model]
+        assert (shown["best"]["trial"], shown["control"]["trial"]) == (best.name, control.name)
+    plan = plan_study(spec_of({**FACTORS["models"], "search.design": "factorial"}))
+    console = Console(width=200, record=True, file=StringIO())
+    console.print(plan_view(plan))
+    assert "2 arms, every mix is tried in each: toy-mini; toy-tiny" in console.export_text()
+
+
+def test_the_best_recipe_of_a_search_is_told_with_its_arm_and_that_arms_control():
+    tree = tree_with("models", "search", max_trials=8)
+    _, engine, account = played(tree, AMPLE)
+    best = engine.state.best()
+    line = plain_line(engine.state, account.balance)
+    assert f"arm {best.recipe.model}" in line
+    assert status_json(engine.state, account.balance)["control"]["model"] == best.recipe.model
+
+
+def test_a_table_of_every_mix_in_every_arm_serves_a_study_of_these_arms():
+    changes = {
+        **FACTORS["tunings"],
+        "intermediate.tasks": ["toy_entailment"],
+        "intermediate.count": [0, 1],
+        "intermediate.mixing": {"rule": "uniform"},
+        "search.policy": "grid",
+        "final.max_seeds": 1,
+    }
+    tree = tree_of(spec_of(changes))
+    _, engine, _ = played(tree, AMPLE)
+    assert engine.state.ended.startswith("the grid of")
+    recipes = {point.recipe for point in points(tree, space_of(tree.spec))}
+    assert {recipe.arm for recipe in recipes} == set(tree.spec.arms)
+    table = Table.of(tree, engine.state, recipes)
+    search = tree_of(spec_of({**changes, "search.policy": "uniform", "search.design": "factorial"}))
+    again, _ = engine_on(begun(search, AMPLE), search)
+    drive_table(again, table.bound(search).run, 1)
+    assert again.state.ended.startswith("nothing left to try")
+    scores = {(t.recipe, t.role): t.scores for t in engine.state.trials.values()}
+    assert all(scores[t.recipe, t.role] == t.scores for t in again.state.searched)

@@ -260,7 +260,8 @@ def test_an_observation_holds_what_the_books_say():
     assert all(set(one.groups) == {"structured", "retrieval"} for one in seen)
     assert all(np.mean(list(one.groups.values())) == pytest.approx(one.score) for one in seen)
     assert all(0 < one.error < 2 for one in seen)
-    assert {one.tokens for one in seen} == {0, *tree_for("structured").spec.intermediate.rungs}
+    rungs = tree_for("structured").spec.intermediate.rungs
+    assert {0, rungs[-1]} <= {one.tokens for one in seen} <= {0, *rungs}
 
 
 def test_after_the_same_hours_it_has_a_better_mix_than_chance():
