@@ -168,10 +168,12 @@ def _runs(study: Study) -> tuple[list[Standing], bool]:
 
 
 def _highest(found: Sequence[Standing]) -> list[Standing]:
-    top: dict[str, Standing] = {}
+    """Of each contender and seed the highest rung: a grid repeats every rung as a final of its own."""
+    top: dict[tuple[str, int], Standing] = {}
     for one in found:
-        if one.trial.name not in top or one.rung > top[one.trial.name].rung:
-            top[one.trial.name] = one
+        key = name_of(one), one.trial.recipe.seed
+        if key not in top or one.rung > top[key].rung:
+            top[key] = one
     return list(top.values())
 
 

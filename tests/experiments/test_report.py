@@ -33,10 +33,11 @@ from scheduler.facts import (
     StageStarted,
     StudyEnded,
     TrialMoved,
+    TrialProposed,
 )
 from scheduler.mix import Mix
 from scheduler.spec import StudySpec
-from scheduler.trial import MERGED, TrialState
+from scheduler.trial import MERGED, Role, TrialState
 from trainers.stage import Half
 from trainers.tasks.catalog import Catalogue, installed
 
@@ -220,6 +221,22 @@ def test_any_prefix_of_a_journal_can_be_reported(whole_study, tmp_path):
         study = study_of(memory_of(facts[:n]).lines(), whole_study.parent)
         assert study.interim
         assert all(len(pictures(one)) == 6 for one in findings_of(study))
+
+
+def test_a_grid_whose_finals_repeat_every_rung_is_judged_at_the_highest(whole_study):
+    facts = [line.fact for line in lines_of(whole_study)]
+    (best,) = (f for f in facts if isinstance(f, TrialProposed) and f.trial == "t0002")
+    lower = replace(best, trial="f9999", role=Role.FINAL, finalist="t0002")
+    first = study_of(memory_of(facts).lines(), whole_study.parent)
+    shared = {
+        StageShared("f9999", one.name, 0)
+        for one in first.state.stages.values()
+        for lease in one.leases
+        if lease.started.trial.startswith("f") and getattr(one.config, "half", None) is Half.REPORT
+        if lease.started.trial == "f0001"
+    }
+    doubled = study_of(memory_of([*facts, lower, *shared]).lines(), whole_study.parent)
+    assert answer_of(doubled).best.by_seed == answer_of(first).best.by_seed
 
 
 def test_a_folder_without_a_run_is_refused_by_name(tmp_path):
