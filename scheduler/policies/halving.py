@@ -11,8 +11,8 @@ halving (Jamieson & Talwalkar 2016, arXiv:1502.07943). One in three to a rung th
 much would leave next to nothing for looks, and promote from the first few of them.
 
 A rung that costs nearly what the next one does saves nothing: where the next costs less than
-``WORTH_A_RUNG`` times as much, new trials begin above it. That happens where the target stages and the
-scoring take most of the time, whatever the intermediate stage was trained on.
+``WORTH_A_RUNG`` times as much, new trials begin above it, once bills of both have taught the forecast.
+That happens where the target stages and the scoring take most of the time, whatever was trained before.
 
 A rung that does not foretell the next one (``scheduler/policies/trust.py``) is dropped: new trials begin
 above it, and those that wait there or lower are promoted only when nothing else can start. The first
@@ -54,7 +54,7 @@ class Halving:
             ):
                 return rung + 1
         rung = self._lowest
-        while 0 <= rung < self._top and price_ms(rung + 1) < WORTH_A_RUNG * price_ms(rung):
+        while 0 <= rung < self._top and _saves_little(rung, standings, price_ms):
             rung += 1
         return rung
 
@@ -84,3 +84,9 @@ class Halving:
             if (name := standings.first_waiting(rung)) is not None:
                 return name
         return None
+
+
+def _saves_little(rung: int, standings: Standings, price_ms: Prices) -> bool:
+    """Whether the next rung is known to cost hardly more than ``rung``."""
+    billed = bool(standings.ranked(rung + 1))
+    return billed and price_ms(rung + 1) < WORTH_A_RUNG * price_ms(rung)

@@ -143,7 +143,7 @@ def test_pairing_by_example_makes_the_interval_shorter():
     cells, runs = study(np.random.default_rng(2), gain=0.05, n_seeds=4, n_examples=150, seed_sd=0.0)
     replicates = resample(cells, runs, seed=2)
     (paired,) = difference_intervals(replicates, "mix", "control", mean_of(cells))
-    control_rows = replicates.of_arm("control")
+    control_rows = replicates.rows_of("control")
     shuffled = replicates.drawn.copy()
     shuffled[:, control_rows] = shuffled[::-1, control_rows]
     unpaired_draws = replace(replicates, drawn=shuffled)

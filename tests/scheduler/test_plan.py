@@ -45,7 +45,7 @@ def test_a_plan_of_the_quick_start_uses_nine_tenths_of_its_cap():
 def test_a_plan_adds_up():
     plan = plan_study(with_hours(0.09))
     assert sum(count.time.ms for count in plan.stages) == plan.spent.ms
-    assert max(plan.by_rung) == plan.n_trials  # some rung is the first of all
+    assert max(plan.by_rung) <= plan.n_trials <= sum(plan.by_rung)  # not all begin at the same rung
     assert plan.wall_s * 1000 <= plan.spent.ms <= 2 * plan.wall_s * 1000
 
 

@@ -162,8 +162,11 @@ def test_halving_begins_new_trials_at_the_lowest_rung_and_takes_them_no_further(
     ("prices_ms", "start"),
     [([100, 149, 400], 1), ([100, 150, 200], 0), ([100, 140, 200], 2), ([100, 1_000, 1_200], 0)],
 )
-def test_new_trials_begin_above_rungs_that_cost_nearly_what_the_next_one_does(prices_ms, start):
-    assert Halving(3, 3).start(Standings(), prices_ms.__getitem__) == start
+def test_new_trials_begin_above_rungs_known_to_cost_nearly_what_the_next_one_does(prices_ms, start):
+    halving, of = Halving(3, 3), prices_ms.__getitem__
+    assert halving.start(Standings(), of) == 0
+    assert halving.start(Standings([paused("t0001", 1.0, rung=1)]), of) == min(start, 1)
+    assert halving.start(Standings([paused("t0001", 1.0, rung=2)]), of) == start
 
 
 def scored(name, at, **state):
