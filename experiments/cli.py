@@ -7,6 +7,7 @@
     interlude status RUN       free, held, spent, by purpose; trials and the best so far
     interlude ledger RUN       every entry
     interlude report RUN       the answer, tables and figures, from records only
+    interlude export RUN       the recommended model, as AutoModel loads it, with card and spec
     interlude compare RUN RUN  several runs side by side, on the cells that all have
     interlude schema           JSON Schema of the spec, for editors
     interlude doctor           what this machine offers a study: devices, speed, disk, mirror
@@ -149,6 +150,14 @@ def ledger(run: str, as_json: bool) -> None:
 def report(run: str, form: str) -> None:
     """Write RUN's report and print its answer, or print it in another format."""
     commands.report(run, _screen(), form=form)
+
+
+@main.command()
+@_run
+@click.option("--best", metavar="DIR", required=True, help="Where to; not there yet, or empty.")
+def export(run: str, best: str) -> None:
+    """Write the model that RUN recommends: encoder, heads, tokenizer, card, a spec that retrains it."""
+    commands.export(run, best, _screen())
 
 
 @main.command()

@@ -171,6 +171,23 @@ def report(run_name: str, console: Console, *, form: str) -> None:
         print(report_text(place.folder, form, place.journal, place.study), end="")
 
 
+def export(run_name: str, folder: str, console: Console) -> None:
+    """Write a run's recommended models with their card and a spec that trains them again."""
+    from experiments.export import export_best
+    from experiments.load import open_study
+    from experiments.wording import mix_name
+
+    place, target = place_of(run_name), Path(folder).expanduser()
+    found = export_best(open_study(*place), target)
+    said = (
+        f"{found.one.trial.name}: {mix_name(found.one.trial.recipe.mix)}, {found.model.name}",
+        f"encoder: {target}  targets: {', '.join(found.targets) or 'none is trained'}",
+        f"card: {target / 'README.md'}  spec that retrains it: {target / 'recipe.yaml'}",
+    )
+    for line in said:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def compare(runs: tuple[str, ...], console: Console, *, as_json: bool) -> None:
     """Print runs side by side, on the cells that all of them have."""
     from experiments.compare import compare as compared

@@ -60,9 +60,12 @@ def recipe_yaml(study: Study, answer: Answer) -> str:
 
 
 def _keep_arm(spec: dict[str, Any], arm: Arm, study: Study) -> None:
-    """One model, one tuning and one list of languages, where the study had several."""
+    """One model, one tuning with its rates and one list of languages, where the study had several."""
     spec["model"] |= {"name": arm.model, "tuning": arm.tuning}
     spec["intermediate"]["languages"] = list(study.spec.intermediate.variants[arm.languages])
+    for part in (spec["intermediate"], spec["target"]):
+        if isinstance(part["learning_rate"], dict):
+            part["learning_rate"] = part["learning_rate"][arm.tuning]
     spec["search"].pop("design", None)
     spec.pop("preregistration", None)
 

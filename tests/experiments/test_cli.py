@@ -98,6 +98,7 @@ def test_the_verbs_and_their_options_are_these():
         "ledger": ["--json", "run"],
         "report": ["--format", "run"],
         "compare": ["--json", "runs"],
+        "export": ["--best", "run"],
         "schema": [],
         "doctor": ["--json", "--store"],
         "table": [],
