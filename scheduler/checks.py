@@ -31,11 +31,12 @@ def problems_of(spec: StudySpec) -> list[str]:
     """Everything that keeps ``spec`` from being carried out, empty when nothing does."""
     if own := spec.own_tasks.problems:  # what names of tasks and languages mean hangs on them
         return [*own, *_models(spec), *_data(spec), *_places(spec)]
+    languages = [*_languages(spec)]
     return [
         *_intermediate(spec),
         *mixing_problems(spec),
         *_targets(spec),
-        *_languages(spec),
+        *languages,
         *_skipped(spec),
         *_models(spec),
         *tuning_problems(spec),
@@ -43,7 +44,7 @@ def problems_of(spec: StudySpec) -> list[str]:
         *_places(spec),
         *_search(spec),
         *inference_problems(spec),
-        *registration_problems(spec),
+        *(() if languages else registration_problems(spec)),  # a contrast may be on a language
     ]
 
 
