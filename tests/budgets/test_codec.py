@@ -16,7 +16,7 @@ from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
 from budgets.codec import FactCodec, codec
 from budgets.ledger import Charged, Entry, Opened, Released, Reserved
-from scheduler.facts import StageStarted, StudyBegun, StudyFact
+from scheduler.facts import Preregistered, StageStarted, StudyBegun, StudyFact
 from trainers.stage import (
     EvaluateStage,
     Half,
@@ -54,6 +54,11 @@ st.register_type_strategy(
         spec_text=st.text(),
         environment=st.dictionaries(st.text(), plain),
     ),
+)
+
+st.register_type_strategy(
+    Preregistered,
+    st.builds(Preregistered, plan=st.dictionaries(st.text(), plain), sha256=st.text()),
 )
 
 

@@ -11,7 +11,7 @@ import driver
 from scheduler.adapters import ray_tune
 from scheduler.interrupt import Interrupt
 
-_START_UP_MS = 10_000  # without torch and a model
+_START_UP_MS = 30_000  # without torch and a model
 
 
 class SyntheticRunner(ray_tune.StageRunner):

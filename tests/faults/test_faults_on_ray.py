@@ -84,6 +84,8 @@ class Cluster:
         self._nodes.append(self._started("head", *head, "--include-dashboard=false"))
 
     def start(self, folder):
+        if len(self._nodes) > 1 and self._nodes[1].poll() is not None:
+            self._nodes.pop()  # Ray gives up a node that a busy machine keeps from answering
         if len(self._nodes) == 1:
             self._nodes.append(self._started("second node", f"--address=127.0.0.1:{self._port}"))
         command = [sys.executable, str(_ROOT / "tests" / "faults" / "ray_driver.py"), str(folder)]
@@ -160,7 +162,7 @@ _KILL_NODE = {"at": "anything on second node", "do": "node, hang", "n": 1}
     [
         ("worker killed, worker hangs", (_KILL_WORKER, _HANG), 4),
         ("driver killed", (_KILL_DRIVER,), 4),
-        ("node killed", (_KILL_NODE,), 60),
+        ("node killed", (_KILL_NODE,), 150),
     ],
 )
 def test_the_study_ends_inside_its_cap_on_ray(cluster, results, kind, faults, pace):
