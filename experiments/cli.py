@@ -8,6 +8,7 @@
     interlude ledger RUN       every entry
     interlude report RUN       the answer, tables and figures, from records only
     interlude export RUN       the recommended model, as AutoModel loads it, with card and spec
+    interlude ui     RUN       its MLflow pages, served on this machine alone
     interlude compare RUN RUN  several runs side by side, on the cells that all have
     interlude schema           JSON Schema of the spec, for editors
     interlude doctor           what this machine offers a study: devices, speed, disk, mirror
@@ -158,6 +159,16 @@ def report(run: str, form: str) -> None:
 def export(run: str, best: str) -> None:
     """Write the model that RUN recommends: encoder, heads, tokenizer, card, a spec that retrains it."""
     commands.export(run, best, _screen())
+
+
+@main.command()
+@_run
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="A free one is taken where none is given."
+)
+def ui(run: str, port: int) -> None:
+    """Serve RUN's MLflow pages on this machine alone and print their address; ends with Ctrl-C."""
+    commands.ui(run, _screen(), port=port)
 
 
 @main.command()

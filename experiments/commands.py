@@ -9,13 +9,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 
 from experiments import tables
 from scheduler.errors import NoRunError
-from scheduler.places import journal_url, run_folder, store_url, tracking_url
+from scheduler.places import journal_url, run_folder, store_url, tracked_in, tracking_url
 
 if TYPE_CHECKING:
     from budgets.journal import SqlJournal
@@ -122,16 +122,22 @@ def run(
     recorded = None if table is None else tables.opened(Path(table).expanduser(), console)
     with Progress(console) as progress:
         run_study(spec, text, driver, progress, Interrupt(console.print), table=recorded)
-    _report(_place(spec), console)
+    told = _report(_place(spec), console)
     url = tracking_url(spec)
     if url is not None:
+        from scheduler.adapters.mlflow_answer import Conclusion
         from scheduler.adapters.mlflow_view import MlflowView
 
         view = MlflowView(url, store_url(spec), spec.name)
         view.attach(run_folder(spec) / "report.html")
+        said = (*told["headline"], *told["answer"]["sentences"])
+        recipe = told["recipe"]
+        view.conclude(
+            Conclusion(told["question"], said, recipe["card"], recipe["yaml"], recipe["facts"])
+        )
         view.close()
         if url.startswith("sqlite:"):
-            url = f"mlflow ui --backend-store-uri {url}"
+            url = f"interlude ui {run_folder(spec)}"
         console.print(f"MLflow: {url}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -197,6 +203,21 @@ def compare(runs: tuple[str, ...], console: Console, *, as_json: bool) -> None:
     _print_json(comparison_json(found)) if as_json else show(found, console)
 
 
+def ui(run_name: str, console: Console, *, port: int) -> None:
+    """Serve a run's MLflow pages on this machine alone until the user has seen enough."""
+    from scheduler.adapters.mlflow_server import serving
+
+    place = place_of(run_name)
+    with _journal(run_name) as journal:
+        begun = _stand(journal)[0].begun
+    if begun is None:
+        raise NoRunError(f"nothing has begun in {run_name}. Begin with `interlude run SPEC`")
+    with serving(tracked_in(begun.spec, place.folder.parent), begun.name, port=port) as server:
+        console.print(f"MLflow: {server.address}", markup=False, highlight=False, soft_wrap=True)
+        console.print("Ctrl-C ends it", highlight=False)
+        server.wait()
+
+
 def doctor(store: str, console: Console, *, as_json: bool) -> None:
     """Print what this machine offers a study."""
     from experiments.doctor import examine, show
@@ -235,17 +256,18 @@ def schema() -> None:
     _print_json(json_schema())
 
 
-def _report(place: Place, console: Console) -> None:
-    """Write the report; print the answer in its own words and the path."""
+def _report(place: Place, console: Console) -> dict[str, Any]:
+    """Write the report; print the answer in its own words and the path. Returns all that it says."""
     from experiments.report import write_report
 
     path = write_report(*place)
-    told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    told: dict[str, Any] = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     for sentence in (*told["headline"], *told["answer"]["sentences"]):
         console.print(sentence, markup=False, highlight=False)
     if told["interim"]:
         console.print("interim: the study has not ended", markup=False, highlight=False)
     console.print(f"report: {path}", markup=False, highlight=False, soft_wrap=True)
+    return told
 
 
 def _print_json(value: object) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from experiments.answer import Answer
 from experiments.arm_json import arm_json
 from experiments.arms import ArmFindings, label, leading
+from experiments.card import registered
 from experiments.contrast_words import contrast_json, headline, registration_json
 from experiments.contrasts import Contrast
 from experiments.evidence import Json, sharing_json
@@ -57,7 +58,11 @@ def summarise(study: Study, findings: Sequence[ArmFindings], contrasts: Sequence
         "trials_by_state": dict(Counter(str(t.state) for t in study.state.trials.values())),
         "mixing_rule": study.spec.intermediate.mixing.rule,
         "trials": [_trial(study, row) for row in rows],
-        "recipe": {"why": why(lead.answer), "yaml": recipe_yaml(study, lead.answer)},
+        "recipe": {
+            "why": why(lead.answer),
+            "yaml": recipe_yaml(study, lead.answer),
+            **registered(findings),
+        },
         "not_tried": _untried(study, lead.answer, found),
         "without_result": _without_result(study),
         "threats": list(threats(study, lead.answer, contrasts)),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from scheduler.errors import StudyError
+from scheduler.errors import NoRunError, StudyError
 
 if TYPE_CHECKING:
     from scheduler.spec import StudySpec
@@ -87,6 +87,23 @@ def tracking_url(spec: StudySpec) -> str | None:
     if spec.tracking.mlflow is None:
         return None
     return _inside(spec.tracking.mlflow, run_folder(spec).parent)
+
+
+def tracked_in(begun: Mapping[str, object], store: Path) -> str:
+    """The database or server of MLflow of a begun study whose local store is now at ``store``.
+
+    Raises:
+        NoRunError: the study was not tracked.
+    """
+    tracking = begun.get("tracking")
+    url = tracking.get("mlflow") if isinstance(tracking, Mapping) else None
+    if not isinstance(url, str):
+        raise NoRunError(
+            f"{begun.get('name')} was not shown in MLflow: tracking.mlflow of its spec is null. Set it, "
+            "for instance to sqlite:///mlflow.db, and run the same command again: what is missing is "
+            "shown from the journal, and nothing is run twice"
+        )
+    return _inside(url, store)
 
 
 def _inside(url: str, folder: Path) -> str:

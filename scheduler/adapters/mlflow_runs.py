@@ -175,6 +175,34 @@ class MlflowRuns:
         if key in self._runs:
             self._client.log_text(self._runs[key].run_id, text, file)
 
+    def note(self, key: str, text: str) -> None:
+        """The note that the page of a run begins with, with the next :meth:`flush`."""
+        self.tag(key, _NOTE, text)
+
+    def mark(self, name: str, value: str) -> None:
+        """Write a tag of the experiment."""
+        self._client.set_experiment_tag(self._experiment, name, value)
+
+    def register(
+        self, key: str, folder: str, alias: str, description: str, tags: Mapping[str, str]
+    ) -> None:
+        """Register an artifact folder of a run as a version of the study's model.
+
+        The newest version gets ``alias``; it is a new one unless it has these tags already.
+        """
+        if not self._client.search_registered_models(f"name = '{self._study}'"):
+            self._client.create_registered_model(self._study)
+        versions = self._client.search_model_versions(f"name = '{self._study}'")
+        newest = max(versions, key=lambda one: int(one.version), default=None)
+        run_id = self._runs[key].run_id
+        shown = {name: text[:_LONGEST] for name, text in tags.items()}
+        if newest is None or newest.run_id != run_id or dict(newest.tags) != shown:
+            source = f"runs:/{run_id}/{folder}"
+            newest = self._client.create_model_version(
+                self._study, source, run_id, tags=shown, description=description[:_LONGEST]
+            )
+        self._client.set_registered_model_alias(self._study, alias, newest.version)
+
     def has(self, key: str) -> bool:
         """Whether the run exists."""
         return key in self._runs

@@ -15,14 +15,22 @@ what is new, and a killed driver leaves neither duplicates nor runs that seem to
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from budgets.amount import DeviceTime
-from budgets.bill import Bill
 from budgets.journal import Line
 from budgets.ledger import Opened
+from scheduler.adapters.mlflow_answer import Conclusion, conclude
 from scheduler.adapters.mlflow_runs import RUNNING, MlflowRuns
+from scheduler.adapters.mlflow_saved_view import VIEW_TAG, saved_view
+from scheduler.adapters.mlflow_words import (
+    STAGE_STATUS,
+    TRIAL_STATUS,
+    artifacts_in,
+    last_status,
+    numbers_of,
+)
 from scheduler.facts import (
     StageEnded,
     StageShared,
@@ -35,30 +43,11 @@ from scheduler.facts import (
 from scheduler.places import unchanging
 from scheduler.progress import kind_of, stage_words
 from scheduler.state import StudyState
-from scheduler.trial import MERGED, Trial, TrialState, rung_word
-from trainers.order import Outcome
+from scheduler.trial import MERGED, rung_word
 from trainers.stage import MergeStage
 
 _SHOWN = "interlude.facts"
 _FACTS_A_FLUSH = 500
-_TRIAL_STATUS = {
-    TrialState.PLANNED: RUNNING,
-    TrialState.RUNNING: RUNNING,
-    TrialState.PAUSED: "SCHEDULED",
-    TrialState.DONE: "FINISHED",
-    TrialState.PRUNED: "FINISHED",
-    TrialState.FAILED: "FAILED",
-    TrialState.UNAFFORDABLE: "KILLED",
-}
-_STAGE_STATUS = {
-    Outcome.DONE: "FINISHED",
-    Outcome.TRUNCATED: "FINISHED",
-    Outcome.FAILED: "FAILED",
-    Outcome.INFEASIBLE: "FAILED",
-    Outcome.STOPPED: "KILLED",
-    Outcome.LOST: "KILLED",
-    Outcome.ORPHANED: "KILLED",
-}
 
 
 class MlflowTracker:
@@ -76,7 +65,7 @@ class MlflowTracker:
             MlflowException: the database or server cannot be opened.
         """
         self._study = study_name
-        self._runs = MlflowRuns(url, _artifacts(url, store_folder), study_name)
+        self._runs = MlflowRuns(url, artifacts_in(url, store_folder), study_name)
         self._n_shown = int(self._runs.tag_of(study_name, _SHOWN) or 0)
         self._n_facts: int | None = None
         self._state = StudyState()
@@ -131,6 +120,10 @@ class MlflowTracker:
     def attach(self, path: str | Path) -> None:
         """Copy a file, such as the report, into the artifacts of the study's run."""
         self._runs.attach(self._study, str(path))
+
+    def conclude(self, found: Conclusion) -> None:
+        """Show what the study found."""
+        conclude(self._runs, self._study, found)
 
     def close_orphans(self) -> None:
         """End what is shown as running although its driver has ended."""
@@ -189,6 +182,7 @@ class MlflowTracker:
             shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
             self._runs.param(self._study, path, shown)
         self._runs.tag(self._study, "state", "running")
+        self._runs.mark(VIEW_TAG, saved_view(self._hours(), at_ms))
 
     def _opened(self, amount: DeviceTime, at_ms: int) -> None:
         if self._runs.has(self._study):
@@ -204,6 +198,9 @@ class MlflowTracker:
         self._runs.param(key, "text share", recipe.mix.text)
         self._runs.param(key, "seed", recipe.seed)
         self._runs.param(key, "model", recipe.model)
+        self._runs.param(key, "tuning", recipe.tuning)
+        if recipe.languages:
+            self._runs.param(key, "languages", recipe.languages)
         self._runs.tag(key, "role", fact.role)
         self._runs.tag(key, "origin", fact.origin)
         if fact.finalist:
@@ -214,7 +211,7 @@ class MlflowTracker:
         self._runs.tag(key, "state", fact.state)
         self._runs.tag(key, "rung", rung_word(fact.rung))
         self._runs.tag(key, "reason", fact.reason)
-        self._runs.status(key, _TRIAL_STATUS[fact.state], at_ms)
+        self._runs.status(key, TRIAL_STATUS[fact.state], at_ms)
         if fact.score is None:
             return
         if fact.rung == MERGED:
@@ -246,7 +243,7 @@ class MlflowTracker:
     def _end(self, fact: StageEnded, at_ms: int) -> None:
         trial, found = self._trial(fact.trial), fact.measurement
         key = f"{trial}/{found.hold}"
-        for name, value in _numbers(found.cost, found.facts, found.rates):
+        for name, value in numbers_of(found.cost, found.facts, found.rates):
             self._runs.metric(key, name, value, at_ms, self._step)
         for name, text in found.texts.items():
             self._runs.text(key, f"loadgen/{name}.txt", text)
@@ -263,38 +260,14 @@ class MlflowTracker:
         self._runs.tag(key, "outcome", found.outcome)
         if found.error:
             self._runs.tag(key, "error", found.error)
-        self._runs.status(key, _STAGE_STATUS[found.outcome], at_ms)
+        self._runs.status(key, STAGE_STATUS[found.outcome], at_ms)
 
     def _finish(self, reason: str, at_ms: int) -> None:
         self._runs.tag(self._study, "state", "ended")
         self._runs.tag(self._study, "reason", reason)
         for trial in self._state.trials.values():
-            self._runs.status(self._trial(trial.name), _last_status(trial), at_ms)
+            self._runs.status(self._trial(trial.name), last_status(trial), at_ms)
         self._runs.status(self._study, "FINISHED", at_ms)
-
-
-def _artifacts(url: str, store: str | Path) -> str | None:
-    """Where files of runs lie: inside the store, or where a server says."""
-    if url.startswith(("http:", "https:")):
-        return None
-    place = str(store)
-    return f"{place}/mlflow" if "://" in place else (Path(place).absolute() / "mlflow").as_uri()
-
-
-def _last_status(trial: Trial) -> str:
-    """The status of a trial's run once its study has ended: a paused one is over too."""
-    status = _TRIAL_STATUS[trial.state]
-    if trial.state is TrialState.PAUSED:
-        return "FINISHED"
-    return "KILLED" if status == RUNNING else status
-
-
-def _numbers(
-    bill: Bill, facts: Mapping[str, float], rates: Mapping[str, float]
-) -> Iterable[tuple[str, float]]:
-    yield from ((f"bill/{purpose}_s", amount.ms / 1000) for purpose, amount in bill.items())
-    yield from ((f"fact/{name}", value) for name, value in facts.items())
-    yield from ((f"rate/{task}", value) for task, value in rates.items())
 
 
 def _ms(line: Line) -> int:

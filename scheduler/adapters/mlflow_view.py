@@ -11,6 +11,7 @@ from pathlib import Path
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from scheduler.adapters.mlflow_answer import Conclusion
 from scheduler.adapters.mlflow_tracker import MlflowTracker
 
 # What a database or server can do to its client; ImportError is a database driver not installed.
@@ -41,6 +42,10 @@ class MlflowView:
     def attach(self, path: str | Path) -> None:
         """Copy a file into the study's artifacts, soon."""
         self._queue.put(("attach", (path,)))
+
+    def conclude(self, found: Conclusion) -> None:
+        """Show what the study found, soon."""
+        self._queue.put(("conclude", (found,)))
 
     def close(self) -> None:
         """Show everything that waits, leave no run shown as running, and end the thread."""

@@ -99,6 +99,7 @@ def test_the_verbs_and_their_options_are_these():
         "report": ["--format", "run"],
         "compare": ["--json", "runs"],
         "export": ["--best", "run"],
+        "ui": ["--port", "run"],
         "schema": [],
         "doctor": ["--json", "--store"],
         "table": [],

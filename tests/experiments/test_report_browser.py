@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 
 import numpy as np
-import pytest
+from browser import chromium, keep, needs_browser
 from matplotlib.image import imread
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed"),
-]
+pytestmark = needs_browser
 FIGURES = ("gains", "surface", "score-by-count", "pareto", "rungs", "effects", "spending")
 SECTIONS = ("answer", "numbers", "contenders", "cells", "recipe", "not-tried", "threats", "trials")
-
-
-def chromium(profile, page, *options):
-    """What the browser printed (the page as it stands, for ``--dump-dom``) and what it logged."""
-    command = [
-        *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-        *("--disable-dev-shm-usage", "--enable-logging=stderr", "--v=0", f"--user-data-dir={profile}"),
-        *(*options, page.as_uri()),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 def test_an_error_on_a_page_would_be_noticed(tmp_path):
     page = tmp_path / "wrong.html"
     page.write_text("<script>console.error('as expected')</script><img src='missing.png'>")
-    _, console = chromium(tmp_path / "profile", page, "--dump-dom")
+    _, console = chromium(tmp_path / "profile", page.as_uri(), "--dump-dom")
     assert any("as expected" in line for line in console)
 
 
@@ -43,7 +25,7 @@ def picture(profile, page, *options):
     shot = profile.with_suffix(".png")
     options = (*options, f"--screenshot={shot}", "--window-size=700,6000", "--hide-scrollbars")
     options = (*options, "--run-all-compositor-stages-before-draw")  # a busy machine draws late
-    _, console = chromium(profile, page, *options)
+    _, console = chromium(profile, page.as_uri(), *options)
     assert console == []
     return imread(shot)[..., :3]
 
@@ -64,7 +46,7 @@ def test_a_script_runs_only_where_it_is_allowed(tmp_path):
 
 
 def test_the_report_opens_with_all_its_figures_and_no_error(whole_report, tmp_path):
-    dom, console = chromium(tmp_path / "profile", whole_report, "--dump-dom")
+    dom, console = chromium(tmp_path / "profile", whole_report.as_uri(), "--dump-dom")
     assert console == []
     assert dom.count("<svg") == len(FIGURES)
     for name in FIGURES:
@@ -81,4 +63,5 @@ def test_the_figures_are_drawn_in_colour_fit_a_narrow_window_and_need_no_javascr
     bands = np.add.reduceat(blue.sum(axis=1), range(0, len(blue), 500))
     assert (bands > 100).sum() >= 5
     assert pixels[:, -3:].min() == 1.0
+    keep(tmp_path / "with.png", "report")
     assert np.array_equal(pixels, picture(without_javascript(tmp_path / "without"), whole_report))
