@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 INK, GREY, PALE = "#1d2733", "#66707a", "#d4d9de"
@@ -23,6 +24,10 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY = (
 )
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
 WIDTH_IN = 8.2
+
+# Matplotlib can give each point of an SVG a link; this one is none and becomes the point's title.
+_SAYS = "says:"
+_SAYING = r'<g class="point"><title>\1</title>\2</g>'
 
 _STYLE = {
     "font.family": "DejaVu Sans",
@@ -107,7 +112,13 @@ def _inline(svg: str, name: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'href="#', f'href="#{name}-', svg)
+    svg = re.sub(rf'<a xlink:href="{_SAYS}([^"]*)"[^>]*>(.*?)</a>', _SAYING, svg, flags=re.DOTALL)
     return re.sub(r"url\(#", f"url(#{name}-", svg)
+
+
+def explain(points: PathCollection, labels: Sequence[str]) -> None:
+    """Let each of ``points`` say its label when the mouse rests on it, in order."""
+    points.set_urls([_SAYS + label for label in labels])
 
 
 def label_right(axes: Axes, y: float, text: str, colour: str) -> None:

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from experiments.drawing import BLUE, INK, PALE, RED, SERIES, Picture, draw, label_right
+from experiments.drawing import BLUE, INK, PALE, RED, SERIES, Picture, draw, explain, label_right
 from experiments.load import Study
 from experiments.search import best_by_count, control_of, mixes, pareto_front, rung_links
 from experiments.trials import Standing, is_control
-from experiments.wording import at_rung, hours, plain, points, rung_name, tasks_of, tokens
+from experiments.wording import at_rung, hours, mix_name, plain, points, rung_name, tasks_of, tokens
 
 _MARKERS = "osD^vP"
 
@@ -42,16 +42,24 @@ def score_by_count(study: Study, found: Sequence[Standing]) -> Picture:
 
 def _count_panel(axes: Axes, found: Sequence[Standing], control: Standing | None) -> None:
     counts = sorted({one.trial.recipe.mix.count for one in found})
-    by_count = {k: [one.score for one in found if one.trial.recipe.mix.count == k] for k in counts}
-    for k, scores in by_count.items():
-        axes.scatter([k] * len(scores), scores, s=26, facecolor="none", edgecolor=BLUE, linewidth=1.1)
-    means = [fmean(scores) for scores in by_count.values()]
+    by_count = {k: [one for one in found if one.trial.recipe.mix.count == k] for k in counts}
+    for k, here in by_count.items():
+        scores = [one.score for one in here]
+        circles = axes.scatter(
+            [k] * len(here), scores, s=26, facecolor="none", edgecolor=BLUE, linewidth=1.1
+        )
+        explain(circles, [_said(one) for one in here])
+    means = [fmean(one.score for one in here) for here in by_count.values()]
     axes.plot(counts, means, color=BLUE, linewidth=1.6, marker="_", markersize=11, markeredgewidth=2.2)
     if control is not None:
         axes.axhline(control.score, color=INK, linestyle=(0, (4, 3)), linewidth=1.2)
         axes.plot([0], [control.score], marker="s", color=INK, markersize=6)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(y=0.1)
+
+
+def _said(one: Standing) -> str:
+    return f"{one.trial.name}: {mix_name(one.trial.recipe.mix)}, {points(one.score)} points"
 
 
 def _count_caption(study: Study, found: Sequence[Standing], rung: int) -> str:
@@ -80,7 +88,7 @@ def pareto(study: Study, found: Sequence[Standing]) -> Picture:
         axes = figure.subplots()
         for rung in sorted({one.rung for one in mixes(found)}):
             here = [one for one in mixes(found) if one.rung == rung]
-            axes.scatter(
+            shown = axes.scatter(
                 [one.alone.hours for one in here],
                 [one.score for one in here],
                 s=34,
@@ -91,6 +99,7 @@ def pareto(study: Study, found: Sequence[Standing]) -> Picture:
                 label=f"{tokens(study.spec.intermediate.rungs[rung])} tokens",
                 zorder=3,
             )
+            explain(shown, [f"{_said(one)}, {hours(one.alone)} {study.unit}" for one in here])
         control = control_of(found)
         if control is not None:
             axes.scatter(
@@ -163,7 +172,10 @@ def rung_against_rung(study: Study) -> Picture:
         for axes, link in zip(panels, links, strict=False):
             xs, ys = zip(*link.pairs.values(), strict=True)
             axes.axline((xs[0], xs[0]), slope=1, color=PALE, linewidth=1.4, zorder=1)
-            axes.scatter(xs, ys, s=34, color=BLUE, edgecolor="white", linewidth=0.6, zorder=3)
+            shown = axes.scatter(xs, ys, s=34, color=BLUE, edgecolor="white", linewidth=0.6, zorder=3)
+            explain(
+                shown, [f"{t}: {points(x)} → {points(y)} points" for t, (x, y) in link.pairs.items()]
+            )
             axes.set_xlabel(f"score {at_rung(link.lower, rungs)}, points")
             axes.set_ylabel(f"score {at_rung(link.higher, rungs)}, points")
             said = "too few for τ" if link.tau is None else f"τ = {plain(link.tau.value)}"

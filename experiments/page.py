@@ -1,4 +1,8 @@
-"""The report as one HTML page: no external file, no script, fit for print."""
+"""The report as one HTML page: no external file, no script, fit for print.
+
+What moves in it needs none: points of figures say what they are when the mouse rests on them (SVG
+titles), and languages are chosen by the style sheet; print has them all.
+"""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Page:
                 words = [str(arg.get("value", arg.get("description"))) for arg in parameters["args"]]
                 self.console.append(f"{parameters['type']}: {' '.join(words)}")
             case "Runtime.exceptionThrown":
-                self.console.append(f"error: {parameters['exceptionDetails']}")
+                self.console.append(f"exception: {parameters['exceptionDetails']}")
             case "Log.entryAdded":
                 self.console.append(f"{parameters['entry']['level']}: {parameters['entry']['text']}")
 

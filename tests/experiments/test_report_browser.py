@@ -2,66 +2,102 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
-from browser import chromium, keep, needs_browser
+import pytest
+from browser import browsing, needs_browser
 from matplotlib.image import imread
 
 pytestmark = needs_browser
 FIGURES = ("gains", "surface", "score-by-count", "pareto", "rungs", "effects", "spending")
 SECTIONS = ("answer", "numbers", "contenders", "cells", "recipe", "not-tried", "threats", "trials")
+ROWS = "[...document.querySelectorAll('#cells tbody tr')]"
+SHOWN = f"{ROWS}.filter(row => row.offsetHeight > 0).map(row => row.dataset.language)"
 
 
-def test_an_error_on_a_page_would_be_noticed(tmp_path):
-    page = tmp_path / "wrong.html"
-    page.write_text("<script>console.error('as expected')</script><img src='missing.png'>")
-    _, console = chromium(tmp_path / "profile", page.as_uri(), "--dump-dom")
-    assert any("as expected" in line for line in console)
+@pytest.fixture(scope="module")
+def browser():
+    with browsing() as page:
+        yield page
 
 
-def picture(profile, page, *options):
+@pytest.fixture
+def page(browser):
+    """A page that has logged nothing, shown on a screen, with JavaScript."""
+    browser.console.clear()
+    browser.do("Emulation.setScriptExecutionDisabled", value=False)
+    browser.do("Emulation.setEmulatedMedia", media="screen")
+    return browser
+
+
+def test_an_error_on_a_page_would_be_noticed(page, tmp_path):
+    wrong = tmp_path / "wrong.html"
+    wrong.write_text("<script>console.error('as expected'); nothing()</script><img src='missing.png'>")
+    page.open(wrong.as_uri())
+    assert any("as expected" in line for line in page.console)
+    assert any("nothing is not defined" in line for line in page.console)
+    assert any("ERR_FILE_NOT_FOUND" in line for line in page.console)
+
+
+def picture(page, file, address, *, name=""):
     """Pixels of the page in a window of 700 by 6,000, shape (6000, 700, 3), 0 to 1."""
-    shot = profile.with_suffix(".png")
-    options = (*options, f"--screenshot={shot}", "--window-size=700,6000", "--hide-scrollbars")
-    options = (*options, "--run-all-compositor-stages-before-draw")  # a busy machine draws late
-    _, console = chromium(profile, page.as_uri(), *options)
-    assert console == []
-    return imread(shot)[..., :3]
+    page.open(address, width=700, height=6000)
+    page.picture(file, name=name)
+    return imread(file)[..., :3]
 
 
-def without_javascript(profile):
-    """A browser profile that runs no script."""
-    settings = {"profile": {"default_content_setting_values": {"javascript": 2}}}
-    (profile / "Default").mkdir(parents=True)
-    (profile / "Default" / "Preferences").write_text(json.dumps(settings))
-    return profile
+def test_a_script_runs_only_where_it_is_allowed(page, tmp_path):
+    red = tmp_path / "red.html"
+    red.write_text("<body><script>document.body.style.background = 'red'</script></body>")
+    assert picture(page, tmp_path / "with.png", red.as_uri())[9, 9].tolist() == [1.0, 0.0, 0.0]
+    page.do("Emulation.setScriptExecutionDisabled", value=True)
+    assert picture(page, tmp_path / "without.png", red.as_uri())[9, 9].tolist() == [1.0, 1.0, 1.0]
 
 
-def test_a_script_runs_only_where_it_is_allowed(tmp_path):
-    page = tmp_path / "red.html"
-    page.write_text("<body><script>document.body.style.background = 'red'</script></body>")
-    assert picture(tmp_path / "with", page)[9, 9].tolist() == [1.0, 0.0, 0.0]
-    assert picture(without_javascript(tmp_path / "without"), page)[9, 9].tolist() == [1.0, 1.0, 1.0]
-
-
-def test_the_report_opens_with_all_its_figures_and_no_error(whole_report, tmp_path):
-    dom, console = chromium(tmp_path / "profile", whole_report.as_uri(), "--dump-dom")
-    assert console == []
-    assert dom.count("<svg") == len(FIGURES)
-    for name in FIGURES:
-        assert f'id="figure-{name}"' in dom
-    for section in SECTIONS:
-        assert f'id="{section}"' in dom
+def test_the_report_opens_with_all_its_figures_and_no_error(page, whole_report):
+    page.open(whole_report.as_uri())
+    assert page.console == []
+    assert page.ask("document.querySelectorAll('svg').length") == len(FIGURES)
+    for name in (*(f"figure-{name}" for name in FIGURES), *SECTIONS):
+        assert page.ask(f"document.getElementById('{name}').getBoundingClientRect().height") > 0, name
 
 
 def test_the_figures_are_drawn_in_colour_fit_a_narrow_window_and_need_no_javascript(
-    whole_report, tmp_path
+    page, whole_report, tmp_path
 ):
-    pixels = picture(tmp_path / "with", whole_report)
+    pixels = picture(page, tmp_path / "with.png", whole_report.as_uri(), name="report")
     blue = np.abs(pixels - np.array([0x00, 0x72, 0xB2]) / 255).max(axis=-1) < 0.02
     bands = np.add.reduceat(blue.sum(axis=1), range(0, len(blue), 500))
     assert (bands > 100).sum() >= 5
     assert pixels[:, -3:].min() == 1.0
-    keep(tmp_path / "with.png", "report")
-    assert np.array_equal(pixels, picture(without_javascript(tmp_path / "without"), whole_report))
+    page.do("Emulation.setScriptExecutionDisabled", value=True)
+    assert np.array_equal(pixels, picture(page, tmp_path / "without.png", whole_report.as_uri()))
+
+
+def test_a_language_can_be_chosen_and_print_has_them_all(page, whole_report):
+    page.open(whole_report.as_uri())
+    every = page.ask(SHOWN)
+    assert len(every) == 8
+    choose = "document.getElementById('language').value = "
+    page.ask(f"{choose}'sw'")
+    assert page.ask(SHOWN) == ["sw"]
+    page.do("Emulation.setEmulatedMedia", media="print")
+    assert page.ask(SHOWN) == every
+    assert page.ask("document.querySelector('.filter').offsetHeight") == 0
+    page.do("Emulation.setEmulatedMedia", media="screen")
+    page.ask(f"{choose}'low-resource'")
+    poor = page.ask(SHOWN)
+    assert "sw" in poor
+    assert "de" not in poor
+
+
+def test_a_point_says_which_trial_it_is_when_the_mouse_rests_on_it(page, whole_report):
+    page.open(whole_report.as_uri())
+    point = "document.querySelector('#figure-pareto .point')"
+    page.ask(f"{point}.scrollIntoView({{block: 'center'}})")
+    place = page.ask(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({point}.getBoundingClientRect())")
+    page.do("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
+    page.wait("document.querySelectorAll('#figure-pareto .point:hover').length === 1")
+    said = page.ask("document.querySelector('#figure-pareto .point:hover title').textContent")
+    assert said.startswith("t0")
+    assert "points" in said
+    assert said.endswith("GPU-hours")
