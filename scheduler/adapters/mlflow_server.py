@@ -28,7 +28,7 @@ from scheduler.adapters.mlflow_saved_view import VIEW, VIEW_TAG
 from scheduler.errors import StudyError
 
 _HOST = "127.0.0.1"
-_START_S = 120.0  # a cold start imports MLflow and may bring the database's tables up to date
+_START_S = 300.0  # a cold start imports MLflow and may bring the database's tables up to date
 _END_S = 2.0  # it only reads, so that ending it at once harms nothing
 _POLL_S = 0.2
 _SQLITE = "sqlite:///"

@@ -14,28 +14,40 @@ from browser import browsing, needs_browser
 from click.testing import CliRunner
 
 from budgets.journal import SqlJournal
+from budgets.ledger import Opened
 from experiments.cli import main
 from experiments.load import FACT_TYPES
 from experiments.report import report_json
 from scheduler.adapters.mlflow_answer import Conclusion
 from scheduler.adapters.mlflow_tracker import MlflowTracker
+from scheduler.facts import StudyBegun, TrialProposed
 
 pytestmark = [
     *needs_browser,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning"),
 ]
 
 
+def first_trials(lines, n):
+    """What a journal says of the study and of its first ``n`` trials."""
+    names = [line.fact.trial for line in lines if isinstance(line.fact, TrialProposed)][:n]
+    return [
+        line
+        for line in lines
+        if isinstance(line.fact, StudyBegun | Opened) or getattr(line.fact, "trial", "") in names
+    ]
+
+
 @pytest.fixture(scope="module")
 def shown(whole_study):
-    """The beginning of the whole study, shown in MLflow with the whole study's answer."""
+    """Six trials of the whole study, shown in MLflow with the whole study's answer."""
     told = report_json(whole_study)
     tracker = MlflowTracker(
         f"sqlite:///{whole_study.parent / 'mlflow.db'}", whole_study.parent, "synthetic"
     )
     with SqlJournal(f"sqlite:///{whole_study / 'journal.db'}", FACT_TYPES) as journal:
-        tracker.catch_up(tuple(journal.lines())[:250])
+        tracker.catch_up(first_trials(tuple(journal.lines()), 6))
     said = tuple(told["answer"]["sentences"])
     recipe = told["recipe"]
     found = Conclusion(told["question"], said, recipe["card"], recipe["yaml"], recipe["facts"])

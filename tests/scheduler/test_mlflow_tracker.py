@@ -1,3 +1,4 @@
+import json
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
 from budgets.journal import Line
 from budgets.ledger import Charged, Opened, Released, Reserved
+from scheduler.adapters.mlflow_answer import Conclusion
 from scheduler.adapters.mlflow_tracker import MlflowTracker
 from scheduler.adapters.mlflow_view import MlflowView
 from scheduler.facts import (
@@ -368,3 +370,46 @@ def test_a_view_that_breaks_says_why_and_does_not_raise(url, tmp_path, monkeypat
     view.close()
     assert "the server is away" in view.failure
     assert view.failure in caplog.text
+
+
+def conclusion(**facts):
+    return Conclusion("Why?", ("Because.", "By number of tasks one."), "# card", "name: r", facts)
+
+
+def test_the_answer_is_the_note_of_the_study_and_is_replaced_by_a_later_one(url, tmp_path):
+    shown = tracker(url, tmp_path)
+    shown.catch_up(lines(study()))
+    for found in (conclusion(k="1"), replace(conclusion(k="1"), sentences=("Not so.",))):
+        shown.conclude(found)
+    assert runs(url)["s"].data.tags["mlflow.note.content"] == "**Why?**\n\nNot so."
+
+
+def test_what_is_recommended_is_registered_once_and_again_when_it_changes(url, tmp_path):
+    client = MlflowClient(tracking_uri=url)
+    for k in ("1", "1", "2"):  # a process each, as when a study is run again
+        shown = tracker(url, tmp_path)
+        shown.catch_up(lines(study()))
+        shown.conclude(conclusion(k=k, tasks="mnli"))
+    versions = sorted(client.search_model_versions("name = 's'"), key=lambda one: int(one.version))
+    assert [one.tags for one in versions] == [{"k": k, "tasks": "mnli"} for k in ("1", "2")]
+    assert client.get_model_version_by_alias("s", "recommended").version == versions[-1].version
+    run_id = runs(url)["s"].info.run_id
+    assert versions[0].description == "# card"
+    folder = tmp_path / "mlflow" / run_id / "artifacts/recipe"
+    assert (folder / "README.md").read_text() == "# card"
+    assert (folder / "recipe.yaml").read_text() == "name: r"
+
+
+def test_nothing_is_registered_where_nothing_is_recommended(url, tmp_path):
+    shown = tracker(url, tmp_path)
+    shown.catch_up(lines(study()))
+    shown.conclude(replace(conclusion(), card=""))
+    assert list(MlflowClient(tracking_uri=url).search_registered_models()) == []
+
+
+def test_the_saved_view_puts_scores_and_hours_first(url, tmp_path):
+    tracker(url, tmp_path).catch_up(lines(study()))
+    experiment = MlflowClient(tracking_uri=url).get_experiment_by_name("s")
+    state = json.loads(json.loads(experiment.tags["mlflow.sharedViewState.interlude"])["state"])
+    assert state["selectedColumns"][:2] == ["metrics.`score`", "metrics.`cpu_slot_hours`"]
+    assert state["globalLineChartConfig"]["selectedXAxisMetricKey"] == "cpu_slot_hours"
