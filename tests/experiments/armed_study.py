@@ -47,7 +47,9 @@ class ArmedStudy(SyntheticStudy):
     def write(self) -> Path:
         """The run folder, its journal complete."""
         said = preregistered(self.spec)
-        begun = StudyBegun("armed", self.spec.model_dump(mode="json"), SPEC_TEXT, {"commit": "0123abc"})
+        begun = StudyBegun(
+            "armed", self.spec.model_dump(mode="json"), SPEC_TEXT, {"git_commit": "0123abc"}
+        )
         self.journal.append(
             begun, Opened(DeviceTime.from_hours(self.spec.budget.gpu_hours)), *([said] if said else [])
         )

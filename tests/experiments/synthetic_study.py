@@ -155,7 +155,12 @@ class SyntheticStudy:
             self.spec.name,
             self.spec.model_dump(mode="json"),
             SPEC_TEXT,
-            {"python": "3.11.9", "torch": "2.13.0", "commit": "0123abc", "devices": ["NVIDIA H200"] * 8},
+            {
+                "python": "3.11.9",
+                "torch": "2.13.0",
+                "git_commit": "0123abc",
+                "devices": ["NVIDIA H200"] * 8,
+            },
         )
         self.journal.append(begun, Opened(DeviceTime.from_hours(self.spec.budget.gpu_hours)))
         self._search()

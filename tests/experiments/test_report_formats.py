@@ -37,6 +37,7 @@ def test_the_findings_page_has_the_answer_the_tables_and_the_threats(whole, whol
     assert page.startswith(f"# synthetic: {whole['question']}")
     for sentence in (*whole["answer"]["sentences"], *whole["threats"]):
         assert sentence in page
+    assert f"commit `{whole['environment']['git_commit']}`" in page
     best = whole["contenders"][1]
     assert f"| {signed(best['gain']['value'])} ({signed(best['gain']['low'])} to" in page
     for row in whole["cells"]["rows"]:
