@@ -191,11 +191,12 @@ class Table:
 
 def places(tree: StageTree, recipes: Iterable[Recipe]) -> dict[str, Place]:
     """The coordinates of every stage that ``recipes`` need at any rung, by fingerprint."""
-    found: dict[str, Place] = {}
+    arms, found = arm_names(tree.spec.arms), dict[str, Place]()
     for recipe in recipes:
         for at, rung, half in _looks(tree, recipe):
             for node in tree.nodes(at, rung, half):
-                found.setdefault(node.name, _place(tree, node.stage, at, rung))
+                if node.name not in found:
+                    found[node.name] = _place(tree, node.stage, at, rung, arms[at.arm])
     return found
 
 
@@ -209,9 +210,8 @@ def _looks(tree: StageTree, recipe: Recipe) -> Iterator[tuple[Recipe, int, Half]
         yield recipe, MERGED, Half.SEARCH
 
 
-def _place(tree: StageTree, stage: object, recipe: Recipe, rung: int) -> Place:
+def _place(tree: StageTree, stage: object, recipe: Recipe, rung: int, arm: str) -> Place:
     mix, seed = json.dumps(asdict(recipe.mix), sort_keys=True), recipe.seed
-    arm = arm_names(tree.spec.arms)[recipe.arm]
     match stage:
         case PretrainStage():
             return Place("", 0, 0, stage.kind, arm=recipe.model if arm else "")
