@@ -150,10 +150,9 @@ def test_a_stage_past_its_deadline_begins_no_step_and_its_save_fits_its_hold(ben
     assert bench.store.has(f"{stage_name(stage)}.partial")
 
 
-def test_a_save_that_is_slower_than_the_grace_is_begun_so_much_earlier(bench, monkeypatch):
-    """A save of 20 s and a grace of 1 s: known from a periodic save, the last one still fits."""
-    clock, began_s = TickingClock(), []
-    loss, saved = PairFamily.loss, Snapshot.save
+def slowed(monkeypatch, clock):
+    """Let a step take one second of ``clock`` and a save twenty; the list of when steps began."""
+    began_s, loss, saved = [], PairFamily.loss, Snapshot.save
 
     def slow_step(*given):
         began_s.append(clock.time_s)
@@ -166,6 +165,13 @@ def test_a_save_that_is_slower_than_the_grace_is_begun_so_much_earlier(bench, mo
 
     monkeypatch.setattr(PairFamily, "loss", slow_step)
     monkeypatch.setattr(Snapshot, "save", slow_save)
+    return began_s
+
+
+def test_a_save_that_is_slower_than_the_grace_is_begun_so_much_earlier(bench, monkeypatch):
+    """A save of 20 s and a grace of 1 s: known from a periodic save, the last one still fits."""
+    clock = TickingClock()
+    began_s = slowed(monkeypatch, clock)
     limit = DeviceTime(200_000)
     measurement = bench.run(bench.target(tokens=10**6), limit, worker=bench.new_worker(clock))
     assert measurement.outcome is Outcome.TRUNCATED
@@ -175,19 +181,8 @@ def test_a_save_that_is_slower_than_the_grace_is_begun_so_much_earlier(bench, mo
 
 
 def test_a_slow_save_of_a_whole_encoder_does_not_keep_an_adapter_from_training(bench, monkeypatch):
-    clock = TickingClock()
-    loss, saved = PairFamily.loss, Snapshot.save
-
-    def slow_step(*given):
-        clock.time_s += 1.0
-        return loss(*given)
-
-    def slow_save(*given):
-        clock.time_s += 20.0
-        saved(*given)
-
-    monkeypatch.setattr(PairFamily, "loss", slow_step)
-    monkeypatch.setattr(Snapshot, "save", slow_save)
+    clock, saved = TickingClock(), Snapshot.save
+    slowed(monkeypatch, clock)
     whole, worker = bench.target(tokens=10**6), bench.new_worker(clock)
     assert bench.run(whole, DeviceTime(100_000), worker).n_tokens > 0
     monkeypatch.setattr(Snapshot, "save", saved)
