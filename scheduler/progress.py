@@ -137,7 +137,8 @@ def _compared(state: StudyState) -> list[tuple[Arm | None, str]]:
     """Arms that are told apart, each with its name and a colon; else all of them as one, unnamed."""
     if not _compares(state):
         return [(None, "")]
-    return [(arm, f"{name}: ") for arm, name in _arms(state).items()]
+    names = _arms(state).items()
+    return [(arm, f"{name}: " if name else "") for arm, name in names]
 
 
 def _arms(state: StudyState) -> Mapping[Arm, str]:

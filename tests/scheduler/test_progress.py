@@ -1,5 +1,6 @@
 import io
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -172,6 +173,16 @@ def test_the_ledger_has_one_line_per_entry_and_what_was_free_after_it():
 def test_before_the_first_score_there_is_no_best():
     assert best_line(stand(facts()[:4])[0]) == "no trial has been scored yet"
     assert best_line(StudyState()) == "no trial has been scored yet"
+
+
+def test_the_first_arm_has_no_name_until_a_second_has_begun():
+    told = facts()[:4]
+    told[0] = replace(told[0], spec={**told[0].spec, "search": {"design": "factorial"}})
+    assert best_line(stand(told)[0]) == "no trial has been scored yet"
+    other = TrialProposed("t0001", Recipe(Mix(), 13, "n"), Role.CONTROL, None, "control")
+    assert best_line(stand([*told, other])[0]) == (
+        "m: no trial has been scored yet; n: no trial has been scored yet"
+    )
 
 
 def test_a_control_that_leads_is_called_the_control():
