@@ -222,7 +222,7 @@ class SearchSpec(SpecModel):
     """Who proposes mixes and who decides which go on.
 
     Attributes:
-        sampler: Optuna's, plain random, or ``structured``, which fits a surrogate of mixes.
+        sampler: ``structured``, which fits a surrogate of mixes, one of Optuna's, or plain random.
         acquisition: what ``structured`` asks for most of: ``plain`` expected improvement, or expected
             improvement per hour.
         prior: what ``structured`` starts from: a YAML of published gains, or a past study's run folder.
@@ -235,7 +235,7 @@ class SearchSpec(SpecModel):
             compared.
     """
 
-    sampler: Literal["tpe", "nsga2", "gp", "random", "structured"] = "tpe"
+    sampler: Literal["tpe", "nsga2", "gp", "random", "structured"] = "structured"
     acquisition: Literal["plain", "per-hour"] = "plain"
     prior: str | None = None
     policy: Literal["halving", "random", "uniform", "grid"] = "halving"
