@@ -155,8 +155,10 @@ class Timings:
             return f"{missing[0]} was not asked for {fact}"
         seeds = sorted(set.intersection(*(set(by_seed) for by_seed in known.values())))
         tasks = set.intersection(*(set(of) for by_seed in known.values() for of in by_seed.values()))
-        if len(seeds) < 2 or not tasks:
-            return f"{fact} was measured on {len(seeds)} common seeds; an interval needs two"
+        if not tasks:
+            return f"no task was asked for {fact} in all of {', '.join(known)}"
+        if len(seeds) < 2:
+            return f"{fact} was measured on {len(seeds) or 'no'} common seed; an interval needs two"
         logs = [
             sum(c * fmean(known[name][seed][t] for t in tasks) for name, c in coefficients.items())
             for seed in seeds

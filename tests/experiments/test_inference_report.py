@@ -72,7 +72,11 @@ def test_only_tasks_that_all_were_asked_count():
 
 def test_what_was_not_measured_often_enough_is_said():
     rows = [row("a", 1, 3.0), row("b", 1, 3.0)]
-    assert "1 common seeds; an interval needs two" in timed(rows).contrast(
+    assert "1 common seed; an interval needs two" in timed(rows).contrast(
         "plain_p50_ms", {"a": 1.0, "b": -1.0}
     )
     assert timed(rows).contrast("memory_bytes", {"a": 1.0}) == "a was not asked for memory_bytes"
+    apart = [row("a", 1, 3.0), row("b", 1, 3.0, task="panx")]
+    assert timed(apart).contrast("plain_p50_ms", {"a": 1.0, "b": -1.0}) == (
+        "no task was asked for plain_p50_ms in all of a, b"
+    )
