@@ -75,6 +75,15 @@ def facts_of(device: torch.device) -> DeviceFacts:
     return _gpu(device.index or 0) if device.type == "cuda" else _cpu()
 
 
+def memory_bytes_of(device: torch.device) -> int:
+    """Memory of the device; for the CPU, of the machine."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def _cpu() -> DeviceFacts:
     import torch
 
@@ -82,7 +91,7 @@ def _cpu() -> DeviceFacts:
     return DeviceFacts(
         name=cpu_name(),
         kind="cpu",
-        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        memory_bytes=memory_bytes_of(torch.device("cpu")),
         threads=torch.get_num_threads(),
         matrix_ops_per_s={"fp32": matrix},
         copy_bytes_per_s={"memory": _memory_bytes_per_s("cpu")},

@@ -17,6 +17,7 @@ from trainers.seeding import seed_everything
 from trainers.tasks import mirror_path
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -184,6 +185,24 @@ def load_tokenizer(
     return tokenizer
 
 
+def saved_weights(folder: Path, encoder: PreTrainedModel) -> dict[str, torch.Tensor] | None:
+    """The weights that :func:`save_encoder` wrote into ``folder``, to be put into ``encoder``.
+
+    None where they are not exactly its own, by name, shape and type: then :func:`load_encoder` says
+    what is wrong, or knows how to read them.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights: dict[str, torch.Tensor] = load_file(folder / _WEIGHTS)
+    except (OSError, SafetensorError):
+        return None
+    own = encoder.state_dict()
+    kinds = [{name: (t.shape, t.dtype) for name, t in some.items()} for some in (weights, own)]
+    return weights if kinds[0] == kinds[1] else None
+
+
 def save_encoder(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a folder that ``AutoModel`` and ``AutoTokenizer`` load, weights in float32."""
     _check_float32(encoder, folder)
@@ -197,6 +216,7 @@ def save_encoder(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, f
 # (one thread of a shared two-core machine).
 _NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
+_WEIGHTS = "model.safetensors"  # what save_pretrained calls them, where one file is enough
 _VOCABULARIES = (
     "tokenizer.json",
     "sentencepiece.bpe.model",  # XLM-R

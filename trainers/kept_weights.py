@@ -1,6 +1,7 @@
 """The weights that stages start from, in host memory, so that going back to them reads no file.
 
-whole      the latest few encoders: a published model, a pretrain or intermediate stage
+whole      the latest few encoders, of each of several models where they fit in memory: as
+           published, a pretrain or intermediate stage
 mapped     encoders to merge, mapped from their files: what many mixes share is in the system's
            page cache, for all workers of a machine
 adapters   the latest few adapters, each a hundredth of an encoder or less
@@ -16,6 +17,7 @@ import torch
 
 from trainers.adapters import Adapter, Left, adapter_weights, what_was_left
 from trainers.checkpoints import StageStore
+from trainers.devices import memory_bytes_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,6 +27,8 @@ Weights = dict[str, torch.Tensor]
 _Kept = TypeVar("_Kept")
 
 _WHOLE_KEPT = 3  # a published model, its pretrain or intermediate stage, and one more
+_WHOLE_MOST = 4 * _WHOLE_KEPT  # as many of each of four models
+_WHOLE_SHARE = 1 / 16  # of the host's memory, beyond which _WHOLE_KEPT stay: eight workers take half
 # In memory they are pages that the system takes back when it needs them. An encoder of XLM-R base's
 # size is added in 0.1 to 0.2 s from there and from a copy, and the copy takes 1 to 8 s to make (one
 # core, warm and cold pages).
@@ -37,10 +41,14 @@ class KeptWeights:
 
     Args:
         store: of stages.
+        whole_bytes: that more than the latest three encoders may take; None for a share of the host's
+            memory.
     """
 
-    def __init__(self, store: StageStore) -> None:
+    def __init__(self, store: StageStore, whole_bytes: int | None = None) -> None:
         self._store = store
+        share = int(memory_bytes_of(torch.device("cpu")) * _WHOLE_SHARE)
+        self._whole_bytes = share if whole_bytes is None else whole_bytes
         self._whole: OrderedDict[str, Weights] = OrderedDict()
         self._mapped: OrderedDict[str, Weights] = OrderedDict()
         self._adapters: OrderedDict[str, tuple[Left, Weights]] = OrderedDict()
@@ -56,7 +64,11 @@ class KeptWeights:
         """Keep a copy of ``encoder``."""
         self._is_whole.add(name)
         copied = {key: _on_host(value) for key, value in encoder.state_dict().items()}
-        _put(self._whole, name, copied, _WHOLE_KEPT)
+        _put(self._whole, name, copied, _WHOLE_MOST)
+        sizes = [sum(tensor.nbytes for tensor in weights.values()) for weights in self._whole.values()]
+        while len(self._whole) > _WHOLE_KEPT and sum(sizes) > self._whole_bytes:
+            self._whole.popitem(last=False)
+            del sizes[0]
 
     def to_merge(self, name: str, load: Callable[[], PreTrainedModel]) -> Weights:
         """An encoder on the host, to be read only; ``load`` maps it where it is not kept."""

@@ -1,4 +1,4 @@
-"""What to do when memory runs out: know it for what it is, and split the batch.
+"""What a model takes of memory, and what to do when that runs out: know it, and split the batch.
 
 Axes: B sequences, T tokens, W positions that are predicted, rows as features in the batch.
 
@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from trainers.families.base import Batch
 
 # How libraries that have no class for it name a full memory: torch's allocator on the host, cuBLAS,
@@ -33,6 +35,13 @@ def free_cached() -> None:
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def model_bytes(*modules: nn.Module) -> int:
+    """Bytes of parameters and buffers, those that are shared counted once."""
+    tensors = (t for module in modules for t in (*module.parameters(), *module.buffers()))
+    sizes = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+    return sum(sizes.values())
 
 
 def halves(batch: Batch, n_rows: int) -> Iterator[tuple[Batch, float]]:

@@ -1,8 +1,8 @@
 """What a worker keeps between stages so that the next one starts at once.
 
-Tokenizers, tokenised data, and one encoder on the device with a note of whose weights it holds. Heads
-of the last trained stage stay too: an evaluation right after its target stage loads nothing. What
-stages start from stays in host memory (trainers/kept_weights.py).
+Tokenizers, tokenised data, and one encoder per model on the device (trainers/bodies.py) with a note of
+whose weights it holds. Heads of the last trained stage stay too: an evaluation right after its target
+stage loads nothing. What stages start from stays in host memory (trainers/kept_weights.py).
 
 An encoder that is tuned with an adapter keeps its own weights: from one adapter to the next only the
 adapter's are copied. Whoever asks for an encoder without one gets it without, to the bit.
@@ -19,8 +19,15 @@ from safetensors.torch import load_file
 from trainers.adapter_places import FULL
 from trainers.adapters import Adapter, Left
 from trainers.batches import TaskBatches
+from trainers.bodies import Bodies, Body
 from trainers.checkpoints import StageStore
-from trainers.encoder import load_encoder, load_tokenizer, model_place, random_encoder
+from trainers.encoder import (
+    load_encoder,
+    load_tokenizer,
+    model_place,
+    random_encoder,
+    saved_weights,
+)
 from trainers.errors import ModelError
 from trainers.kept_weights import KeptWeights, Weights
 from trainers.merging import merge, terms
@@ -63,12 +70,13 @@ class WarmCache:
         self.n_skipped: dict[tuple[DataIdentity, ...], int] = {}  # rows that training leaves out
         self._features: dict[tuple[str, str, tuple[DataIdentity, ...]], Dataset] = {}
         self._kept = KeptWeights(store)
-        self._encoder: PreTrainedModel | None = None
-        self._shape = ""  # the model whose architecture the encoder has
-        self._holds = ""  # whose weights the encoder has; "" while a stage trains it
-        self.adapter: Adapter | None = None  # that sits in the encoder
-        self._adapter_of = ""  # the stage whose adapter it is; "" while a stage trains it
+        self._bodies = Bodies(self.device)
         self._heads: tuple[str, nn.ModuleDict] | None = None
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """That sits in the encoder given last."""
+        return self._bodies.in_use.adapter if self._bodies.in_use else None
 
     def entry(self, model: ModelRef) -> ModelEntry:
         """The model's entry, at the commit that the stage was planned with."""
@@ -91,8 +99,7 @@ class WarmCache:
     def fresh_encoder(self, model: ModelRef, seed: int) -> PreTrainedModel:
         """An encoder with random weights, to be trained in full."""
         encoder = random_encoder(self.entry(model), self.tokenizer(model), seed=seed).to(self.device)
-        self._hold(encoder, model, "")
-        return encoder
+        return self._bodies.put(model.name, Body(encoder, "")).encoder
 
     def encoder(self, model: ModelRef, parent: str | None, *, folded: bool = False) -> PreTrainedModel:
         """The encoder as the stage ``parent`` left it, or as published when that is None.
@@ -106,20 +113,7 @@ class WarmCache:
             ModelError: the model has no published weights, or the adapter cannot be folded.
             StoreError: the store does not have ``parent``.
         """
-        kept = self._kept.adapter(parent)
-        if kept is None:
-            return self._whole(model, parent)
-        if folded and self._encoder is not None and self._holds == _folded(parent):
-            return self._encoder
-        left, weights = kept
-        adapter = self._adapted(model, left)
-        if self._adapter_of != parent:
-            adapter.load(weights)
-            self._adapter_of = parent or ""
-        if folded:
-            adapter.fold()
-            self.adapter, self._adapter_of, self._holds = None, "", _folded(parent)
-        return adapter.encoder
+        return self._body(model, parent, folded=folded).encoder
 
     def to_train(self, model: ModelRef, parent: str | None, seed: int) -> PreTrainedModel:
         """The encoder of ``parent`` with what ``model.tuning`` trains set free, and no more.
@@ -139,13 +133,13 @@ class WarmCache:
                 f"stage {parent} trained a {found} adapter and cannot be trained on with tuning "
                 f"{model.tuning}. Go on with {found}, or start from the encoder that it was put in."
             )
-        encoder = self.encoder(model, parent)
+        body = self._body(model, parent)
         if model.tuning != found:
-            self.adapter = Adapter(encoder, model.tuning, seed=seed)
-        self._adapter_of = ""
+            body.adapter = Adapter(body.encoder, model.tuning, seed=seed)
+        body.adapter_of = ""
         if model.tuning == FULL:
-            self._holds = ""
-        return encoder
+            body.holds = ""
+        return body.encoder
 
     def merged_encoder(self, stage: MergeStage) -> PreTrainedModel:
         """The encoder that ``stage`` describes; it is nobody's afterwards.
@@ -160,13 +154,11 @@ class WarmCache:
                 f"encoders tuned with {stage.model.tuning} are not merged; only those tuned in full "
                 "are. Leave out intermediate.merged."
             )
-        self._take_adapter_out()
-        encoder = self._encoder
-        if encoder is None or self._shape != stage.model.name:
-            encoder = self.encoder(stage.model, stage.base)
-        self._holds = ""
-        merge(encoder, terms(stage), lambda source: self._source(stage.model, source))
-        return encoder
+        body = self._bodies.of(stage.model.name) or self._whole(stage.model, stage.base)
+        body.take_adapter_out()
+        body.holds = ""
+        merge(body.encoder, terms(stage), lambda source: self._source(stage.model, source))
+        return body.encoder
 
     def keep(self, stage: str, heads: nn.ModuleDict, base: str | None) -> None:
         """Note that the encoder and ``heads`` are now what the finished ``stage`` saved.
@@ -174,12 +166,13 @@ class WarmCache:
         ``base`` is the stage whose encoder its adapter sits in, where it trained one.
         """
         self._heads = (stage, heads)
-        if self.adapter is not None:
-            self._adapter_of = stage
-            self._kept.keep_adapter(stage, self.adapter, base)
-        elif self._encoder is not None:
-            self._holds = stage
-            self._kept.keep_whole(stage, self._encoder)
+        body = self._bodies.in_use
+        if body is not None and body.adapter is not None:
+            body.adapter_of = stage
+            self._kept.keep_adapter(stage, body.adapter, base)
+        elif body is not None:
+            body.holds = stage
+            self._kept.keep_whole(stage, body.encoder)
 
     def base_of(self, parent: str | None) -> str | None:
         """The stage whose encoder an adapter sits in that goes on from ``parent``."""
@@ -238,38 +231,54 @@ class WarmCache:
         """The weights of ``parent`` on the host, to be read only."""
         return self._kept.to_merge(_key(model, parent), lambda: self._load(model, parent))
 
-    def _whole(self, model: ModelRef, parent: str | None) -> PreTrainedModel:
+    def _body(self, model: ModelRef, parent: str | None, *, folded: bool = False) -> Body:
+        """As :meth:`encoder`, with what is known of the encoder."""
+        kept = self._kept.adapter(parent)
+        if kept is None:
+            return self._whole(model, parent)
+        body = self._bodies.of(model.name)
+        if folded and body is not None and body.holds == _folded(parent):
+            return body
+        left, weights = kept
+        body, adapter = self._adapted(model, left)
+        if body.adapter_of != parent:
+            adapter.load(weights)
+            body.adapter_of = parent or ""
+        if folded:
+            adapter.fold()
+            body.forget_adapter()
+            body.holds = _folded(parent)
+        return body
+
+    def _whole(self, model: ModelRef, parent: str | None) -> Body:
         """The encoder with the weights of ``parent``, without adapter."""
-        self._take_adapter_out()
         wanted = _key(model, parent)
-        if self._encoder is not None and self._holds == wanted:
-            return self._encoder
-        weights = self._kept.whole(wanted)
-        if weights is None or self._encoder is None or self._shape != model.name:
+        body = self._bodies.of(model.name)
+        if body is not None:
+            body.take_adapter_out()
+            if body.holds == wanted:
+                return body
+        weights = kept = self._kept.whole(wanted)
+        if body is not None and parent and kept is None:
+            weights = saved_weights(self._store.open(parent), body.encoder)
+        if body is None or weights is None:
             encoder = self._load(model, parent).to(self.device)
-            self._kept.keep_whole(wanted, encoder)
+            body = self._bodies.put(model.name, Body(encoder, wanted))
         else:
-            encoder = self._encoder
-            encoder.load_state_dict(weights)
-        self._hold(encoder, model, wanted)
-        return encoder
+            body.encoder.load_state_dict(weights)
+            body.holds = wanted
+        if kept is None:
+            self._kept.keep_whole(wanted, body.encoder)
+        return body
 
-    def _adapted(self, model: ModelRef, left: Left) -> Adapter:
+    def _adapted(self, model: ModelRef, left: Left) -> tuple[Body, Adapter]:
         """An adapter of that kind in the encoder it belongs to, whatever its weights."""
-        in_place = self._holds == _key(model, left.base) and self._shape == model.name
-        if self.adapter is None or self.adapter.tuning != left.tuning or not in_place:
-            self.adapter = Adapter(self._whole(model, left.base), left.tuning, seed=0)
-            self._adapter_of = ""
-        return self.adapter
-
-    def _take_adapter_out(self) -> None:
-        if self.adapter is not None:
-            self.adapter.detach()
-        self.adapter, self._adapter_of = None, ""
-
-    def _hold(self, encoder: PreTrainedModel, model: ModelRef, whose: str) -> None:
-        self._encoder, self._shape, self._holds = encoder, model.name, whose
-        self.adapter, self._adapter_of = None, ""
+        body = self._bodies.of(model.name)
+        in_place = body is not None and body.holds == _key(model, left.base)
+        if body is None or not in_place or body.adapter is None or body.adapter.tuning != left.tuning:
+            body = self._whole(model, left.base)
+            body.adapter, body.adapter_of = Adapter(body.encoder, left.tuning, seed=0), ""
+        return body, body.adapter
 
 
 def _key(model: ModelRef, parent: str | None) -> str:

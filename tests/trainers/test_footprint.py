@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from trainers.inference.footprint import joules, memory_bytes, model_bytes
+from trainers.inference.footprint import joules, memory_bytes
+from trainers.memory import model_bytes
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 WIDTH, N_ROWS = 100, 50

@@ -6,15 +6,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_model import tiny_encoder, tiny_tokenizer
+from transformers import XLMRobertaModel
 from worker_bench import Bench, tiny_mirror
 
 from trainers.adapter_places import FULL, TUNINGS
+from trainers.encoder import load_encoder, model_revision
+from trainers.models import entry
 from trainers.order import Outcome
-from trainers.stage import Half, MergePart, MergeStage, stage_name
+from trainers.stage import Half, MergePart, MergeStage, ModelRef, stage_name
 from trainers.warm import WarmCache
 
 IDS = torch.tensor([[0, 6, 7, 8, 2], [0, 9, 10, 11, 2]])
 PUBLISHED, ON_A_STAGE = "published", "lora on full"
+OTHER, OTHER_TUNED = "another model", "lora in another model"
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +35,24 @@ def left(bench):
     targets = {tuning: bench.target(tokens=300) for tuning in TUNINGS}
     targets = {t: replace(s, model=replace(bench.model, tuning=t)) for t, s in targets.items()}
     above = replace(targets["lora"], parent=stage_name(targets[FULL]))
-    for name, stage in {**targets, ON_A_STAGE: above}.items():
+    other = wider_model(bench)
+    found[OTHER] = (None, other)
+    beside = replace(targets["lora"], model=replace(other, tuning="lora"))
+    for name, stage in {**targets, ON_A_STAGE: above, OTHER_TUNED: beside}.items():
         assert bench.run(stage).outcome is Outcome.DONE
         found[name] = (stage_name(stage), stage.model)
     return found
+
+
+def wider_model(bench):
+    """Another published model of the same vocabulary, in a folder of its own."""
+    config = tiny_encoder().config
+    config.hidden_size, config.num_hidden_layers = 2 * config.hidden_size, 1
+    folder = bench.folder / "wider"
+    torch.manual_seed(1)
+    XLMRobertaModel(config).save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return ModelRef(str(folder), model_revision(entry(str(folder)), bench.kind, bench.place))
 
 
 def cold(bench):
@@ -75,16 +94,16 @@ def merge(warm, left):
 
 def allowed(name):
     """The tunings that can go on from what a stage left."""
-    return TUNINGS if name in (PUBLISHED, FULL) else ("lora",) if name == ON_A_STAGE else (name,)
+    return TUNINGS if name in (PUBLISHED, FULL, OTHER) else (name,) if name in TUNINGS else ("lora",)
 
 
-NAMES = (PUBLISHED, *TUNINGS, ON_A_STAGE)
+NAMES = (PUBLISHED, *TUNINGS, ON_A_STAGE, OTHER, OTHER_TUNED)
 
 
 @st.composite
 def days(draw):
-    """What a worker is asked for, of two stages in turn so that states meet; at last an encoder."""
-    names = st.sampled_from(draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=2)))
+    """What a worker is asked for, of few stages in turn so that states meet; at last an encoder."""
+    names = st.sampled_from(draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3)))
     asked = st.tuples(names, st.booleans()).filter(lambda move: move != ("bottleneck", True))
     trained = names.flatmap(lambda name: st.tuples(st.just(name), st.sampled_from(allowed(name))))
     moves = draw(st.lists(st.one_of(asked, trained, st.just("merge")), min_size=2, max_size=6))
@@ -103,3 +122,30 @@ def test_after_anything_an_encoder_is_what_a_cold_worker_gives(bench, left, expe
             assert torch.equal(said(warm.encoder(model, parent, folded=move[1])), expected[move])
         else:
             train(warm, left, *move)
+
+
+def test_from_model_to_model_and_back_no_encoder_is_built_again(bench, left, expected, monkeypatch):
+    built, warm = [], cold(bench)
+
+    def counted(entry, where):
+        built.append(where)
+        return load_encoder(entry, where)
+
+    monkeypatch.setattr("trainers.warm.load_encoder", counted)
+    for name in (PUBLISHED, OTHER, PUBLISHED, OTHER_TUNED, "lora", OTHER, PUBLISHED):
+        parent, model = left[name]
+        assert torch.equal(said(warm.encoder(model, parent)), expected[name, False]), name
+    assert len(built) == 2
+
+
+def test_an_encoder_that_a_stage_left_is_read_into_the_one_of_its_model(
+    bench, left, expected, monkeypatch
+):
+    warm = cold(bench)
+    warm.encoder(bench.model, None)
+
+    def built(*_):
+        raise AssertionError("the encoder was built again")
+
+    monkeypatch.setattr("trainers.warm.load_encoder", built)
+    assert torch.equal(said(warm.encoder(bench.model, left[FULL][0])), expected[FULL, False])

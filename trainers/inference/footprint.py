@@ -19,17 +19,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from trainers.memory import model_bytes
+
 if TYPE_CHECKING:
     from torch import nn
 
 _NVML = "libnvidia-ml.so.1"
-
-
-def model_bytes(*modules: nn.Module) -> int:
-    """Bytes of parameters and buffers, those that are shared counted once."""
-    tensors = (t for module in modules for t in (*module.parameters(), *module.buffers()))
-    sizes = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
-    return sum(sizes.values())
 
 
 def memory_bytes(answer: Callable[[], object], device: torch.device, *modules: nn.Module) -> int:

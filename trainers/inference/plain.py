@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from trainers.evaluate import DeadlinePassed, batch_rows
-from trainers.inference.footprint import joules, memory_bytes, model_bytes
+from trainers.inference.footprint import joules, memory_bytes
+from trainers.memory import model_bytes
 
 if TYPE_CHECKING:
     from trainers.inference.answering import Answering
