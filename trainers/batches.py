@@ -5,7 +5,8 @@ within a pool so that a batch holds sequences of like length, packed greedily un
 longest would pass the budget, and the pool's batches are shuffled. A position is ``(epoch, index)``;
 no iterator has to be replayed to get back to it.
 
-A feature that is longer than the budget is a batch of its own.
+A feature that is longer than the budget is a batch of its own. One of several sequences, each padded to
+the longest of the batch, is as long as its longest times their number.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
 Rows = list[Mapping[str, Any]]
 
-# Features that are sorted together: large enough that a batch of 2 048 tokens wastes about 2 % on
-# padding, small enough that the order of an epoch stays random (tests/trainers/test_batches.py).
-_POOL = 4096
+# How much is sorted together: so many batches, whatever their budget, that about 2 % of a batch is padding
+# (docs/measurements.md, "Throughput"), and where few rows make a batch at least so many rows.
+_POOL_BATCHES = 100
+_POOL_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,7 +44,7 @@ class TaskBatches:
     """The training batches of one task, without end.
 
     Args:
-        features: columns of the task's family, ``n_tokens`` among them.
+        features: columns of the task's family, see :func:`row_lengths`.
         batch_tokens: rows times the longest row, at most.
         seed: of the stage.
         task: its name, so that tasks are shuffled independently.
@@ -55,7 +57,7 @@ class TaskBatches:
         if len(features) == 0:
             raise EmptySplitError(f"task {task} has no example to train on: its train split is empty")
         self._features = features
-        self._lengths = np.asarray(features["n_tokens"][:], dtype=np.int64)
+        self._lengths = row_lengths(features)
         self._batch_tokens = batch_tokens
         self._seed = derived(seed, "order", task)
         self._epoch = -1
@@ -78,13 +80,23 @@ class TaskBatches:
         return self._plan
 
 
+def row_lengths(features: Dataset) -> NDArray[np.int64]:
+    """What each feature takes of a batch in which it is the longest, in tokens, shape (features,).
+
+    The column ``n_padded`` where a feature has several sequences that are padded alike, or ``n_tokens``.
+    """
+    name = "n_padded" if "n_padded" in features.column_names else "n_tokens"
+    return np.asarray(features[name][:], dtype=np.int64)
+
+
 def _packed(
     lengths: NDArray[np.int64], batch_tokens: int, generator: np.random.Generator
 ) -> list[NDArray[np.int64]]:
     order = generator.permutation(len(lengths))
     batches: list[NDArray[np.int64]] = []
-    for start in range(0, len(order), _POOL):
-        pool = order[start : start + _POOL]
+    n_pool = max(_POOL_ROWS, round(_POOL_BATCHES * batch_tokens / float(lengths.mean())))
+    for start in range(0, len(order), n_pool):
+        pool = order[start : start + n_pool]
         pool = pool[np.argsort(lengths[pool], kind="stable")]
         cuts = _cuts(lengths[pool].tolist(), batch_tokens)
         packed = np.split(pool, cuts)

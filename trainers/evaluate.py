@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from trainers.batches import row_lengths
 from trainers.devices import uses_bf16
 from trainers.families import family
 from trainers.metrics import STATISTICS, value
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from datasets import Dataset
+    from numpy.typing import ArrayLike
     from torch import nn
     from transformers import PreTrainedTokenizerBase
 
@@ -158,15 +160,20 @@ def records_table(task: TaskSpec, language: str, ids: Sequence[str], records: Re
     )
 
 
-def batch_rows(n_tokens: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+def batch_rows(lengths: ArrayLike, batch_tokens: int) -> Iterator[list[int]]:
     """Row numbers of each batch, longest rows first.
 
     Rows times the longest row stay within ``batch_tokens``; a longer row is a batch of its own.
+
+    Args:
+        lengths: tokens that each row takes, ``row_lengths`` of ``trainers/batches.py``.
+        batch_tokens: of a batch at most.
     """
-    order = np.argsort(-np.asarray(n_tokens, dtype=np.int64), kind="stable").tolist()
+    falling = -np.asarray(lengths, dtype=np.int64)
+    order = np.argsort(falling, kind="stable").tolist()
     begin = 0
     while begin < len(order):
-        n_rows = max(1, batch_tokens // max(1, n_tokens[order[begin]]))
+        n_rows = max(1, batch_tokens // max(1, -int(falling[order[begin]])))
         yield order[begin : begin + n_rows]
         begin += n_rows
 
@@ -181,7 +188,7 @@ def _batches(
     until: Callable[[], bool],
 ) -> Iterator[tuple[Batch, Sequence[Mapping[str, Any]]]]:
     """Batches on the device, each with its rows, made as they are asked for."""
-    for numbers in batch_rows(list(features["n_tokens"]), batch_tokens):
+    for numbers in batch_rows(row_lengths(features), batch_tokens):
         if until():
             raise DeadlinePassed
         columns = features[numbers]

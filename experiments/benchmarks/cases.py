@@ -152,8 +152,13 @@ def _choice(case: Case, words: Words) -> Row:
         n_own = min(max(1, round(length * _OWN_SHARE * spread)), case.max_length - 4 - len(shared))
         own = words.text(n_own, int(number == right))
         sequences.append([START, *shared, STOP, STOP, *own, STOP])
-    n_tokens = sum(len(sequence) for sequence in sequences)
-    return {"input_ids": sequences, "n_tokens": n_tokens, "label": right}
+    lengths = [len(sequence) for sequence in sequences]
+    return {
+        "input_ids": sequences,
+        "n_tokens": sum(lengths),
+        "n_padded": len(lengths) * max(lengths),
+        "label": right,
+    }
 
 
 def _spans(case: Case, words: Words) -> Row:

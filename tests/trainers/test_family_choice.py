@@ -47,6 +47,13 @@ def test_every_choice_follows_the_context_and_the_question():
     assert features["n_tokens"] == [sum(map(len, expected))]
 
 
+def test_an_example_is_as_long_as_its_choices_padded_to_the_longest():
+    features = one("the cat", "", ["Bob", "Ann saw the dog"])
+    short, long = (len(sequence) for sequence in features["input_ids"][0])
+    assert short < long
+    assert features["n_padded"] == [2 * long]
+
+
 def test_a_choice_without_a_prompt_stands_alone():
     assert one("", "", ["the cat"])["input_ids"] == [[tiny_tokenizer()("the cat")["input_ids"]]]
 

@@ -8,8 +8,8 @@ example), ``n_tokens`` (tokens in it, special ones included) and whatever its fa
 
     pair, masked  one feature per example
     choice        one feature per example, whose ``input_ids`` is a list of sequences, one per
-                  choice, equally many in every example of a task; ``n_tokens`` is their sum, and a
-                  batch of B features holds B * C sequences
+                  choice, equally many in every example of a task; ``n_tokens`` is their sum,
+                  ``n_padded`` C times the longest, and a batch of B features holds B * C sequences
     spans, tokens a long text gives several windows, features with the same ``example``
     retrieval     two features per example, one per ``side``
     ranking       training: a question and its answer in one feature; else a feature per text

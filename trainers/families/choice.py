@@ -75,6 +75,7 @@ class ChoiceFamily:
             "input_ids": sequences,
             "example": list(range(len(sequences))),
             "n_tokens": [sum(len(choice) for choice in row) for row in sequences],
+            "n_padded": [len(row) * max(len(choice) for choice in row) for row in sequences],
             "label": list(examples["label"]),
             **frame.segments([[place for _, place in row] for row in framed]),
         }

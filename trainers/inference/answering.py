@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from trainers.answers import normaliser
+from trainers.batches import row_lengths
 from trainers.devices import uses_bf16
 from trainers.evaluate import DeadlinePassed, batch_rows, cell_score
 from trainers.families import family
@@ -91,7 +92,7 @@ class _Answering:
         return {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
 
     def _batches(self, cell: Cell, batch_tokens: int, until: Callable[[], bool]) -> Batches:
-        for numbers in batch_rows(list(cell.features["n_tokens"]), batch_tokens):
+        for numbers in batch_rows(row_lengths(cell.features), batch_tokens):
             if until():
                 raise DeadlinePassed
             columns = cell.features[numbers]
