@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Rows = list[Mapping[str, Any]]
 
-# How much is sorted together: so many batches, whatever their budget, that about 2 % of a batch is padding
+# How much is sorted together: so many batches, whatever their budget, that about 2 % of one is padding
 # (docs/measurements.md, "Throughput"), and where few rows make a batch at least so many rows.
 _POOL_BATCHES = 100
 _POOL_ROWS = 4096

@@ -120,7 +120,7 @@ def test_an_order_of_several_pools_is_the_same_from_any_place_in_it():
     reader, again = batches(lengths, 128), batches(lengths, 128)
     position = Position()
     for _ in range(40):
-        rows, position = reader.take(position)
+        _, position = reader.take(position)
     assert again.take(Position(0, 40))[0] == reader.take(position)[0]
 
 
