@@ -27,6 +27,7 @@ def template(name: str) -> jinja2.Template:
         p=wording.p_value,
         listed=wording.listed,
         counts=wording.counts_of,
+        shares=wording.shares_of,
         unbroken=wording.unbroken,
     )
     return environment.get_template(name)

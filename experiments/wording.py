@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from budgets.amount import DeviceTime
 from experiments.stats import Interval
@@ -97,6 +97,13 @@ def tasks_of(count: int) -> str:
 def seeds_of(count: int) -> str:
     """So many seeds."""
     return f"{count} seed" if count == 1 else f"{count} seeds"
+
+
+def shares_of(shares: Mapping[str, float]) -> str:
+    """``single_stream: 1, server: 0.25`` as *single stream 100 %, server 25 %*."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {share:.0%}".replace("%", " %") for name, share in shares.items()
+    )
 
 
 def counts_of(counts: Sequence[int]) -> str:

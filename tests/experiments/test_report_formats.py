@@ -7,16 +7,19 @@ import io
 import json
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from experiments.cli import main
-from experiments.formats import COLUMNS
+from experiments.formats import COLUMNS, markdown
+from experiments.inference import Figures, figures_json
 from experiments.report import report_json, report_text
 from experiments.trials import score_of
 from experiments.wording import points, signed
+from scheduler.trial import Arm
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,3 +95,23 @@ def test_an_installed_package_has_every_template():
     assert templates <= {
         path.name for pattern in packed for path in (ROOT / "experiments").glob(pattern)
     }
+
+
+def test_the_findings_page_says_which_of_loadgens_runs_are_valid(whole):
+    measured = Figures(
+        arm=Arm("xlmr", "lora"),
+        form="folded",
+        n_models=2,
+        means={"plain_p50_ms": 3.04, "single_stream_p90_ms": 4.351, "tokens_per_sample/sw": 17.2},
+        valid={"single_stream": 1.0, "server": 0.25},
+        texts={"udpos, server": "Result is : INVALID"},
+        devices=("a processor",),
+    )
+    page = markdown({**whole, "inference": figures_json([measured], [measured.arm])})
+    _, table = page.split("| MLPerf's LoadGen |", 1)
+    head, rule, row = table.splitlines()[:3]
+    assert head.count("|") + 2 == rule.count("|") == row.count("|")
+    assert "| 4.35 | – |" in row
+    assert row.endswith("| single stream 100 %, server 25 % |")
+    plain = {**whole, "inference": figures_json([replace(measured, valid={})], [measured.arm])}
+    assert "LoadGen |" not in markdown(plain)
