@@ -137,6 +137,12 @@ def threats_of(contrasts: Sequence[Contrast]) -> Iterator[str]:
             "Each arm's best mix is the one that scored best in it, so arms may be compared with "
             "different mixes; the contrast of controls has no such choice in it."
         )
+    if any(one.asked.fact and one.estimate for one in contrasts):
+        yield (
+            "Models were asked one after another, once for each seed: what else the machine did "
+            "meanwhile is in their differences, and that it did more for one arm than for another is "
+            "not in the intervals."
+        )
     if any(one.asked.of == "gain-per-doubling" and one.estimate for one in contrasts):
         yield (
             "The slope over model sizes is of these models: they differ in more than their weights, "

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from budgets.journal import MemoryJournal, SqlJournal
 from experiments.arms import findings_of, label
-from experiments.contrasts import contrasts_of, shares
+from experiments.contrast_words import threats_of
+from experiments.contrasts import SECONDARY, Contrast, contrasts_of, shares
 from experiments.load import FACT_TYPES, study_of
 from experiments.report import report_json, write_report
+from experiments.stats import Interval
 from scheduler.facts import Preregistered
 from scheduler.registration import ContrastSpec
 from scheduler.trial import Arm
@@ -163,6 +165,15 @@ def test_the_page_compares_the_arms_and_has_a_part_for_each(armed):
     assert html.count("<svg") == 3 + 4 * 6
     ids = [part.split('"')[0] for part in html.split(' id="')[1:]]
     assert len(ids) == len(set(ids))
+
+
+def test_a_contrast_of_latencies_is_said_to_depend_on_what_else_the_machine_did():
+    interval = Interval(1.0, 0.5, 1.5, 3)
+    on_score = Contrast(ContrastSpec(of="best"), SECONDARY, interval)
+    timed = Contrast(ContrastSpec(of="best", on="inference plain_p50_ms"), SECONDARY, interval)
+    warning = "what else the machine did"
+    assert warning in " ".join(threats_of([on_score, timed]))
+    assert warning not in " ".join(threats_of([on_score, replace(timed, estimate=None)]))
 
 
 @given(st.floats(-5, 5), st.floats(-5, 5))
