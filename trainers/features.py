@@ -57,8 +57,6 @@ def features(
         StoreError: ``cache_dir`` cannot be written.
         ModelError: the tokenizer is not a fast one.
     """
-    from datasets import Dataset
-
     name = _name(examples, task, tokenizer, training=training)
     folder = Path(cache_dir) / name
     try:
@@ -69,13 +67,27 @@ def features(
             f"cannot write tokenised {task.name} to {folder}: {error}. Free space there, or name "
             f"another cache folder."
         ) from error
-    dataset = Dataset.from_file(str(folder / _FILE))
+    dataset = stored_features(folder)
+    assert dataset is not None
     if dataset.num_rows == 0:
         raise EmptySplitError(
             f"none of the {examples.num_rows} examples of {task.name} gives a feature within "
             f"{task.max_length} tokens. Leave the task out, or look at its data and tokenizer."
         )
     return dataset
+
+
+def stored_features(folder: Path) -> Dataset | None:
+    """The features in a folder of the cache, memory-mapped; None where there are none."""
+    from datasets import Dataset
+
+    file = folder / _FILE
+    return Dataset.from_file(str(file)) if file.is_file() else None
+
+
+def folder_of(features: Dataset) -> str:
+    """The name of the cache folder that memory-mapped ``features`` lie in."""
+    return Path(features.cache_files[0]["filename"]).parent.name
 
 
 def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:

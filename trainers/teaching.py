@@ -1,20 +1,36 @@
-"""What one task of a stage is taught with: its training data, tokenised."""
+"""What one task of a stage is taught with: its training data, tokenised.
+
+Which features a set of data became is noted beside them, under the hash of all that decides it. So the
+rows are read, or made, once per cache and tokenizer: not again by another worker, for another model with
+the same tokenizer, or in another study.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from trainers.errors import MalformedDataError
-from trainers.features import features
-from trainers.stage import TaskShare
-from trainers.tasks.canonical import training_examples
+from trainers.errors import MalformedDataError, StoreError
+from trainers.features import features, folder_of, stored_features, tokenizer_digest
+from trainers.fingerprint import fingerprint
+from trainers.stage import CODE_VERSION, TaskShare
+from trainers.tasks.canonical import VERSION, training_examples
 from trainers.tasks.source import Source
-from trainers.tasks.spec import TaskSpec
+from trainers.tasks.spec import Split, TaskSpec
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
+
+
+class _Taught(NamedTuple):
+    """Features, and how many rows are left out of them by rule."""
+
+    features: Dataset
+    n_skipped: int
 
 
 def taught(
@@ -28,11 +44,12 @@ def taught(
 
     Raises:
         MalformedDataError: the source has other data, or lacks some.
+        StoreError: ``cache_dir`` cannot be written.
     """
     from datasets import concatenate_datasets
 
     wanted = {data.name: data.revision for data in share.data}
-    parts, n_skipped = [], 0
+    parts = []
     for split in task.train:
         for language in split.languages:
             identity = source.identity(split, language)
@@ -44,12 +61,59 @@ def taught(
                     f"{wanted[identity.name]} and the source has {identity.revision}. Start a new "
                     "study, or bring the old data back."
                 )
-            given = training_examples(task, split, language, source)
-            n_skipped += given.n_skipped
-            parts.append(features(given.examples, task, tokenizer, training=True, cache_dir=cache_dir))
+            part = _part(task, split, language, source, tokenizer=tokenizer, cache_dir=cache_dir)
+            parts.append(part)
     if len(parts) < len(wanted):
         raise MalformedDataError(
             f"{task.name} is to be trained on {len(wanted)} sets of data and the source has "
             f"{len(parts)} of them: {', '.join(sorted(wanted))}"
         )
-    return concatenate_datasets(parts), n_skipped
+    return concatenate_datasets([part.features for part in parts]), sum(p.n_skipped for p in parts)
+
+
+def _part(
+    task: TaskSpec,
+    split: Split,
+    language: str,
+    source: Source,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    cache_dir: Path,
+) -> _Taught:
+    """One set of data; its rows are read where no note says what they became."""
+    key = {
+        "task": task.definition,
+        "split": split,
+        "language": language,
+        "data": source.identity(split, language),
+        "tokenizer": tokenizer_digest(tokenizer),
+        "examples": VERSION,
+        "code": CODE_VERSION,
+    }
+    note = cache_dir / f"taught-{fingerprint(key)}.json"
+    known = _noted(note)
+    if known is not None:
+        return known
+    given = training_examples(task, split, language, source)
+    made = features(given.examples, task, tokenizer, training=True, cache_dir=cache_dir)
+    _write(note, {"features": folder_of(made), "n_skipped": given.n_skipped})
+    return _Taught(made, given.n_skipped)
+
+
+def _noted(note: Path) -> _Taught | None:
+    """What ``note`` says that its data became; None where there is no such note, or no such features."""
+    try:
+        record = json.loads(note.read_text())
+    except (OSError, ValueError):
+        return None
+    found = stored_features(note.parent / record["features"])
+    return None if found is None else _Taught(found, record["n_skipped"])
+
+
+def _write(note: Path, record: dict[str, object]) -> None:
+    beside = note.with_name(f".{note.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    try:
+        beside.write_text(json.dumps(record))
+        beside.replace(note)
+    except OSError as error:
+        raise StoreError(f"cannot write {note}: {error}. Free space there.") from error

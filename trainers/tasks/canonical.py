@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from trainers.tasks.source import Source
     from trainers.tasks.spec import Split, TaskSpec
 
-_VERSION = 2  # raised when the same rows become other examples
+VERSION = 2  # raised when the same rows become other examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _canonical(reader: Reader, split: Split, language: str, source: Source) -> D
     columns = read(reader, split, language)
     columns["id"] = _unique(columns["id"])
     key = {
-        "version": _VERSION,
+        "version": VERSION,
         "data": source.identity(split, language),
         "columns": task.columns,
         "labels": task.labels,
