@@ -179,7 +179,7 @@ def rung_against_rung(study: Study) -> Picture:
             axes.set_xlabel(f"score {at_rung(link.lower, rungs)}, points")
             axes.set_ylabel(f"score {at_rung(link.higher, rungs)}, points")
             said = "too few for τ" if link.tau is None else f"τ = {plain(link.tau.value)}"
-            axes.set_title(f"{said}, {len(link.pairs)} mixes{', dropped' if link.dropped else ''}")
+            axes.set_title(f"{said}, {len(link.pairs)} mixes{link.left_out and f', {link.left_out}'}")
             axes.margins(0.12)
             axes.locator_params(nbins=5)
 

@@ -12,7 +12,7 @@ from experiments.load import Study
 from experiments.ranks import kendall_tau
 from experiments.stats import Interval
 from experiments.trials import Standing, is_control
-from scheduler.policies.trust import RungTrust, Verdict, rung_trust
+from scheduler.policies.trust import LEFT_OUT, RungTrust, rung_trust
 from scheduler.trial import TrialState
 
 
@@ -41,9 +41,9 @@ class RungLink:
         return self.trust.higher
 
     @property
-    def dropped(self) -> bool:
-        """Whether the study stopped asking the lower rung."""
-        return self.trust.verdict is Verdict.DROPPED
+    def left_out(self) -> str:
+        """Why the study stopped asking the lower rung, in a word; empty where it did not."""
+        return str(self.trust.verdict) if self.trust.verdict in LEFT_OUT else ""
 
 
 @dataclass(frozen=True, slots=True)

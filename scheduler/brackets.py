@@ -7,12 +7,12 @@ every arm keeps trials to the top, however its scores lie beside those of the ot
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scheduler.arms import bracket_of
 from scheduler.climb import Climb
 from scheduler.policies import Policy, Standing, Standings
-from scheduler.policies.trust import Verdict
+from scheduler.policies.trust import Verdict, worth_of
 from scheduler.prices import RungPrices
 from scheduler.tree import StageTree
 from scheduler.trial import Arm, rung_word
@@ -60,7 +60,10 @@ class Brackets:
     def why_above(self, rung: int, arm: Arm) -> str:
         """What speaks against the rung below ``rung``."""
         bracket = self.of(arm)
-        trust = bracket.standings.trust(rung - 1)
+        trust = replace(
+            bracket.standings.trust(rung - 1),
+            worth=worth_of(bracket.prices(rung - 1), bracket.prices(rung)),
+        )
         if trust.verdict is Verdict.DROPPED:
             return str(trust)
         ratio = bracket.prices(rung) / bracket.prices(rung - 1)

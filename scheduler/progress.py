@@ -21,7 +21,7 @@ from budgets.bill import Purpose
 from budgets.ledger import Balance
 from scheduler.arms import arm_names
 from scheduler.facts import StudyBegun
-from scheduler.policies.trust import Verdict, ladder_trust
+from scheduler.policies.trust import LEFT_OUT, ladder_trust
 from scheduler.state import StudyState
 from scheduler.trial import Arm, Role, Trial, TrialState, rung_word
 from trainers.stage import EvaluateStage, InferStage, MergeStage, Stage, TargetStage
@@ -73,7 +73,7 @@ def status_view(state: StudyState, balance: Balance) -> RenderableType:
     lines = [_burn_down(balance, kind), *(Text(f"running: {line}") for line in _running(state))]
     lines.append(Text(_trial_counts(state)))
     lines.append(Text(best_line(state)))
-    lines += [Text(line) for line in _dropped(state)]
+    lines += [Text(line) for line in _left_out(state)]
     if state.ended is not None:
         lines.append(Text(f"ended: {state.ended}"))
     return Group(money, *lines, _trial_table(state))
@@ -95,8 +95,8 @@ def _trial_table(state: StudyState) -> Table:
     return shown
 
 
-def _dropped(state: StudyState) -> list[str]:
-    """The rungs that do not foretell the next, where that decides."""
+def _left_out(state: StudyState) -> list[str]:
+    """The rungs that new mixes do not go through: they foretell too little, or save too little."""
     match state.begun:
         case StudyBegun(
             spec={
@@ -107,10 +107,10 @@ def _dropped(state: StudyState) -> list[str]:
         ):
             has_merged = others.get("merged") is not None
             return [
-                f"{name}{one}; it is dropped, new mixes begin at rung {one.higher}"
+                f"{name}{one}; it is {one.verdict}, new mixes begin at rung {one.higher}"
                 for arm, name in _compared(state)
                 for one in ladder_trust(state, rungs, seed, has_merged=has_merged, arm=arm)
-                if one.verdict is Verdict.DROPPED
+                if one.verdict in LEFT_OUT
             ]
         case _:
             return []
@@ -249,7 +249,7 @@ def live_view(state: StudyState, balance: Balance) -> RenderableType:
         *lines,
         Text(f"stages: {done} done, {len(state.leases)} running; {_trial_counts(state)}"),
         Text(best_line(state), style="bold"),
-        *(Text(line) for line in _dropped(state)),
+        *(Text(line) for line in _left_out(state)),
         *([Text(f"ended: {state.ended}")] if state.ended else []),
     )
 
@@ -261,7 +261,7 @@ def plain_line(state: StudyState, balance: Balance) -> str:
         f"{money_line(balance, kind_of(state.begun))} | {done} stages done | {_trial_counts(state)} | "
         f"{best_line(state)}"
     )
-    line = " | ".join((line, *_dropped(state)))
+    line = " | ".join((line, *_left_out(state)))
     return f"{line} | ended: {state.ended}" if state.ended else line
 
 

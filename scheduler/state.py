@@ -187,6 +187,8 @@ class StudyState:
         trial = self.trials[fact.trial]
         if fact.state is not trial.state:
             self.n_climbing += (fact.state is TrialState.RUNNING) - (trial.state is TrialState.RUNNING)
+            if trial.state is TrialState.PLANNED:
+                trial = replace(trial, first_rung=fact.rung)
             trial = trial.to(fact.state)
         scores = dict(trial.scores)
         if fact.score is not None:

@@ -50,6 +50,10 @@ class Verdict(StrEnum):
     TRUSTED = "trusted"  # it foretells the next one: its tau is surely above 0
     OPEN = "open"  # too few mixes are scored at both
     DROPPED = "dropped"  # it foretells too little for its price: new mixes begin above it
+    PASSED_OVER = "passed over"  # it costs nearly what the next one does: new mixes begin above it
+
+
+LEFT_OUT = (Verdict.DROPPED, Verdict.PASSED_OVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,9 @@ class RungTrust:
         low: lower end of its 90 % interval.
         high: upper end.
         worth: tau from which the lower rung pays for itself.
+        passed_over: whether new mixes begin above it for its price, whatever it foretells.
+        times: what a mix was billed at the next rung, over what one was at this; None where that is
+            not known.
     """
 
     lower: int
@@ -74,18 +81,25 @@ class RungTrust:
     low: float = -1.0
     high: float = 1.0
     worth: float = _MOST_WORTH
+    passed_over: bool = False
+    times: float | None = None
 
     @property
     def verdict(self) -> Verdict:
         """Whether the lower rung is trusted."""
+        if self.tau is not None and self.high < self.worth:
+            return Verdict.DROPPED
+        if self.passed_over:
+            return Verdict.PASSED_OVER
         if self.tau is None:
             return Verdict.OPEN
-        if self.high < self.worth:
-            return Verdict.DROPPED
         return Verdict.TRUSTED if self.low > 0 else Verdict.OPEN
 
     def __str__(self) -> str:
         lower = "the merged rung" if self.lower == MERGED else f"rung {rung_word(self.lower)}"
+        if self.verdict is Verdict.PASSED_OVER:
+            billed = f" ({self.times:.1f} times as much was billed a mix)" if self.times else ""
+            return f"{lower} saves too little beside rung {self.higher}{billed}"
         if self.tau is None:
             return f"{lower} against rung {self.higher}: {self.n} mixes scored at both"
         foretells = {
@@ -120,19 +134,25 @@ def ladder_trust(
     """The same by what of the spec it depends on; the control has one rung and says nothing."""
     mixes = [t for t in state.searched if t.role is Role.SEARCH and t.recipe.mix.count]
     n_scored = Counter(rung for t in mixes for rung in t.scores)
+    first = next((t.first_rung for t in reversed(mixes) if arm in (None, t.recipe.arm)), MERGED)
     scores = {
         rung: {t.name: t.scores[rung] for t in mixes if rung in t.scores and arm in (None, t.recipe.arm)}
         for rung in range(MERGED if has_merged else 0, len(rungs))
     }
     billed = _billed_ms(state, rungs, seed)
     price_ms = {rung: billed[rung] / n_scored[rung] if n_scored[rung] else 0.0 for rung in scores}
-    return tuple(
-        replace(
+    found: list[RungTrust] = []
+    for rung in reversed(list(scores)[:-1]):
+        price, dearer = price_ms[rung], price_ms[rung + 1]
+        trust = replace(
             trust_of(rung, scores[rung], scores[rung + 1]),
-            worth=worth_of(price_ms[rung], price_ms[rung + 1]),
+            worth=worth_of(price, dearer),
+            times=dearer / price if price and dearer else None,
         )
-        for rung in list(scores)[:-1]
-    )
+        looked_at = rung >= 0 and bool(scores[rung])
+        dropped = any(one.verdict is Verdict.DROPPED for one in (*found, trust))
+        found.append(replace(trust, passed_over=looked_at and rung < first and not dropped))
+    return tuple(reversed(found))
 
 
 def _billed_ms(state: StudyState, rungs: Sequence[int], seed: int) -> Counter[int]:

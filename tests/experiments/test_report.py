@@ -14,14 +14,14 @@ from synthetic_study import FACT_TYPES, SPEC_TEXT, SyntheticStudy, true_gain
 from budgets.amount import DeviceTime
 from budgets.bill import Bill, Purpose
 from budgets.journal import MemoryJournal, SqlJournal
-from budgets.ledger import Charged, Opened, replay
+from budgets.ledger import Balance, Charged, Opened, replay
 from experiments.allotment import allotments
 from experiments.answer import answer_of
 from experiments.arms import findings_of
 from experiments.gains import gains_over_control
 from experiments.load import open_study, study_of
 from experiments.page import pictures
-from experiments.report import report_json, write_report
+from experiments.report import report_json, report_text, write_report
 from experiments.search import pareto_front, rung_links
 from experiments.sharing import sharing, without_sharing
 from experiments.trials import score_of, standings
@@ -36,6 +36,7 @@ from scheduler.facts import (
     TrialProposed,
 )
 from scheduler.mix import Mix
+from scheduler.progress import plain_line
 from scheduler.spec import StudySpec
 from scheduler.trial import MERGED, Role, TrialState
 from trainers.stage import Half
@@ -484,6 +485,29 @@ def test_a_rung_that_does_not_foretell_is_shown_as_dropped(whole_study, tmp_path
     assert [link["verdict"] for link in trained] == ["open", "open"]
     page = write_report(tmp_path).read_text()
     assert "<b>Dropped:</b> the merged rung does not foretell rung 0 (τ" in page
+
+
+def test_a_rung_that_is_passed_over_for_its_price_is_named(whole_study, tmp_path):
+    facts = [line.fact for line in lines_of(whole_study)]
+    searched = study_of(memory_of(facts).lines(), tmp_path).state.searched
+    latest = next(t.name for t in reversed(searched) if t.role is Role.SEARCH and t.recipe.mix.count)
+    first = next(f for f in facts if isinstance(f, TrialMoved) and f.trial == latest)
+    journal = SqlJournal(tmp_path / "journal.db", FACT_TYPES, writer=True)
+    journal.append(*(replace(fact, rung=1) if fact is first else fact for fact in facts))
+    state = study_of(journal.lines(), tmp_path).state
+    journal.close()
+    lowest, *higher = report_json(tmp_path)["rungs"]
+    assert (lowest["lower"], lowest["verdict"]) == ("1M", "passed over")
+    assert "passed over" not in [link["verdict"] for link in higher]
+    assert lowest["words"].startswith("rung 0 saves too little beside rung 1 (")
+    assert (
+        f"<b>Passed over:</b> {lowest['words']}; new mixes begin at"
+        in write_report(tmp_path).read_text()
+    )
+    assert f"Passed over: {lowest['words']}; new mixes begin at" in report_text(tmp_path, "md")
+    assert f"{lowest['words']}; it is passed over, new mixes begin at rung 1" in plain_line(
+        state, Balance()
+    )
 
 
 def test_tasks_that_help_are_worth_more_than_tasks_that_hurt(whole):

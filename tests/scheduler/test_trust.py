@@ -154,6 +154,37 @@ def test_each_rung_is_held_against_the_next_and_the_control_against_nothing():
     assert [one.lower for one in rung_trust(study(10, float), spec_of())] == [0]
 
 
+def test_a_rung_that_new_mixes_begin_above_is_passed_over_for_its_price():
+    state, spec = study(4, float), spec_of({"intermediate.rungs": [10_000, 20_000, 40_000]})
+    mix = Mix.of(("toy_text",))
+    for name, first in (("t0004", 1), ("t0005", 2)):
+        state.apply(TrialMoved("t0003", TrialState.RUNNING, 1, None, ""))
+        state.apply(TrialMoved("t0003", TrialState.PAUSED, 1, 1.0, ""))
+        assert {one.verdict for one in rung_trust(state, spec)} <= {Verdict.OPEN, Verdict.PASSED_OVER}
+        state.apply(TrialProposed(name, Recipe(mix, 13, "toy-tiny"), Role.SEARCH, None, "random"))
+        state.apply(TrialMoved(name, TrialState.RUNNING, first, None, "random"))
+        below = rung_trust(state, spec)
+        assert [one.passed_over for one in below] == [lower < first for lower in (0, 1)]
+        assert [one.verdict for one in below[:first]] == [Verdict.PASSED_OVER] * first
+    assert str(below[0]) == "rung 0 saves too little beside rung 1"
+    assert str(replace(below[0], times=1.234)) == (
+        "rung 0 saves too little beside rung 1 (1.2 times as much was billed a mix)"
+    )
+
+
+def test_a_dropped_rung_is_not_called_passed_over_and_takes_those_below_it_along():
+    spec = spec_of({"intermediate.rungs": [10_000, 20_000, 40_000]})
+    state = study(10, float)
+    for i in range(1, 10):
+        for rung, score in ((1, float(i)), (2, -float(i))):
+            state.apply(TrialMoved(f"t{i:04d}", TrialState.RUNNING, rung, None, ""))
+            state.apply(TrialMoved(f"t{i:04d}", TrialState.PAUSED, rung, score, ""))
+    recipe = Recipe(Mix.of(("toy_text",)), 13, "toy-tiny")
+    state.apply(TrialProposed("t0010", recipe, Role.SEARCH, None, "random"))
+    state.apply(TrialMoved("t0010", TrialState.RUNNING, 2, None, "random"))
+    assert [one.verdict for one in rung_trust(state, spec)] == [Verdict.TRUSTED, Verdict.DROPPED]
+
+
 def test_a_study_whose_looks_mislead_is_told_so():
     merged, _ = rung_trust(study(10, lambda i: -float(i)), spec_of({"intermediate.merged": {}}))
     assert merged.verdict is Verdict.DROPPED
