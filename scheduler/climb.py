@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from budgets.amount import ZERO, DeviceTime
 from budgets.forecast import Estimate, Forecast
 from scheduler.arms import observed_as
-from scheduler.demand import Demand, Needed, needed
+from scheduler.demand import Bundle, Demand, Needed, needed
 from scheduler.facts import StageShared, TrialMoved
 from scheduler.inference import figures
 from scheduler.lessons import lesson_of, worked
@@ -212,18 +212,26 @@ class Climb:
         paths = [self._nodes(recipe, rung, half) for recipe, rung in recipes]
         return self.cost_of(union(paths).values())
 
+    def bundle(self, recipes: Iterable[tuple[Recipe, int]], half: Half) -> Bundle:
+        """All stages of these (recipe, rung), to be asked for their cost many times."""
+        return Bundle(union([self._nodes(recipe, rung, half) for recipe, rung in recipes]).values())
+
+    def bundle_cost(self, bundle: Bundle) -> DeviceTime:
+        """What :meth:`missing_cost` is for the recipes of ``bundle``."""
+        return self._cost(bundle.needed(self._state))
+
     def cost_of(self, nodes: Iterable[Node]) -> DeviceTime:
         """Forecast of those of ``nodes`` that are neither done nor in flight, at the dearest rate."""
-        return self._cost(needed(self._state, nodes))
+        return self._cost(Counter(needed(self._state, nodes)))
 
     def committed(self) -> DeviceTime:
         """The same for what each climbing trial still needs, in all; shared stages count for each."""
         ways = self._demand.ways.items()
-        return DeviceTime(sum(n * self._cost(way).ms for way, n in ways))
+        return DeviceTime(sum(n * self._cost(Counter(way)).ms for way, n in ways))
 
-    def _cost(self, way: tuple[Needed, ...]) -> DeviceTime:
+    def _cost(self, way: Mapping[Needed, int]) -> DeviceTime:
         expected_ms = slack_ms = 0
-        for one, n in Counter(way).items():
+        for one, n in way.items():
             estimate = self._forecast.estimate(one.work)
             limit = _limit(estimate, one.n_truncated)
             expected_ms += n * estimate.expected.ms

@@ -8,7 +8,7 @@ concerns the few trials whose way it lies on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from budgets.forecast import Work
@@ -93,6 +93,28 @@ class Demand:
             self._drop(trial)
             self._ways[trial] = way = needed(self._state, self._paths[trial])
             self.ways[way] += 1
+
+
+class Bundle:
+    """Stages that are asked about again and again, most of which nobody has begun.
+
+    Args:
+        nodes: each once.
+    """
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self._nodes = {node.name: node for node in nodes}
+        self._all = Counter(Needed(node.work, 0) for node in self._nodes.values())
+
+    def needed(self, state: StudyState) -> Mapping[Needed, int]:
+        """How many of each are neither done nor in flight."""
+        begun = [self._nodes[name] for name in self._nodes.keys() & state.stages.keys()]
+        if not begun:
+            return self._all
+        found = Counter(self._all)
+        found.subtract(Needed(node.work, 0) for node in begun)
+        found.update(needed(state, begun))
+        return +found
 
 
 def needed(state: StudyState, nodes: Iterable[Node]) -> Way:

@@ -11,10 +11,12 @@ The search is asked to leave the last part alone; only a trial that already clim
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from budgets.account import Account
 from budgets.amount import ZERO, DeviceTime
 from scheduler.climb import START_UP, Climb
+from scheduler.demand import Bundle
 from scheduler.mix import Mix
 from scheduler.spec import StudySpec
 from scheduler.trial import Arm, Recipe
@@ -35,7 +37,6 @@ class Purse:
         self._spec = spec
         self._account = account
         self._climb = climb
-        self._repetitions = {arm: _repetitions(spec, arm) for arm in spec.arms}
         self.refusal = ""
         self.account = ""
 
@@ -52,14 +53,20 @@ class Purse:
         cost = self._climb.missing_cost(paths, Half.REPORT)
         return self._pays("the next step of the finals", cost, self._uncommitted(fresh=fresh))
 
+    @cached_property
+    def _finals(self) -> tuple[Bundle, ...]:
+        """Repetitions of all controls, then those of a stand-in for one finalist of each arm."""
+        arms = [_repetitions(self._spec, arm) for arm in self._spec.arms]
+        controls = [path for paths, _ in arms for path in paths]
+        mixes = (self._climb.bundle(paths, Half.REPORT) for _, paths in arms)
+        return self._climb.bundle(controls, Half.REPORT), *mixes
+
     def _all_finals(self) -> DeviceTime:
         """What all repetitions would cost: more than that the finals cannot use.
 
         Arms that are compared have finalists of their own; else the finalists may be of the dearest arm.
         """
-        controls = [path for paths, _ in self._repetitions.values() for path in paths]
-        control = self._climb.missing_cost(controls, Half.REPORT)
-        mixes = [self._climb.missing_cost(paths, Half.REPORT) for _, paths in self._repetitions.values()]
+        control, *mixes = map(self._climb.bundle_cost, self._finals)
         compared = self._spec.search.design == "factorial"
         finalist = DeviceTime.total(mixes) if compared else max(mixes)
         return control + finalist.scaled(self._spec.final.finalists)

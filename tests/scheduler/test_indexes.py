@@ -13,6 +13,7 @@ from budgets.forecast import Forecast, Work
 from scheduler.climb import Climb
 from scheduler.demand import Demand, Needed
 from scheduler.drivers.table import drive_table
+from scheduler.facts import TrialProposed
 from scheduler.policies import Standing, Standings
 from scheduler.state import StudyState
 from scheduler.trial import Role, TrialState
@@ -54,7 +55,7 @@ def missing(state, nodes):
             yield Needed(node.work, outcomes.count(Outcome.TRUNCATED))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(worlds)
 def test_indexes_are_what_looking_at_every_trial_and_lease_finds(world):
     tree, facts = played(world)
@@ -74,7 +75,7 @@ def test_indexes_are_what_looking_at_every_trial_and_lease_finds(world):
         )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(worlds)
 def test_what_is_committed_is_the_sum_over_climbing_trials(world):
     tree, facts = played(world)
@@ -91,7 +92,23 @@ def test_what_is_committed_is_the_sum_over_climbing_trials(world):
         assert climb.committed() == DeviceTime.total(each)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
+@given(worlds)
+def test_a_bundle_of_recipes_costs_what_is_missing_of_them_whatever_was_done_since(world):
+    tree, facts = played(world)
+    state = StudyState()
+    climb = Climb(tree, state, Forecast())
+    proposed = [fact.recipe for fact in facts if isinstance(fact, TrialProposed)]
+    paths = [(recipe, rung) for recipe in proposed for rung in range(tree.n_rungs)]
+    bundles = {half: climb.bundle(paths, half) for half in Half}
+    for fact in facts:
+        state.apply(fact)
+        climb.follow(fact)
+        for at, bundle in bundles.items():
+            assert climb.bundle_cost(bundle) == climb.missing_cost(paths, at)
+
+
+@settings(max_examples=25)
 @given(worlds, st.sampled_from([0, 1, 1_000]))
 def test_standings_that_followed_every_move_are_those_made_anew(world, cost_ms):
     _, facts = played(world)
