@@ -16,6 +16,7 @@ from experiments.contrasts import EXPLORATORY, Contrast
 from experiments.drawing import BLUE, GREY, INK, ORANGE, SERIES, Picture, draw
 from experiments.stats import Interval
 from experiments.wording import span_of, tokens
+from scheduler.arms import arm_names
 from scheduler.trial import Arm
 
 _MARKERS = "osD^vP"
@@ -70,7 +71,8 @@ def _against_size(axes: Axes, gains: dict[Arm, Interval]) -> None:
     for arm, gain in gains.items():
         if size := weights_of(arm):
             series.setdefault((arm.tuning, arm.languages), []).append((math.log2(size), gain))
-    for place, (key, points) in enumerate(series.items()):
+    names = list(arm_names([Arm("", tuning, languages) for tuning, languages in series]).values())
+    for place, points in enumerate(series.values()):
         colour, shift = SERIES[place % len(SERIES)], 0.02 * (place - (len(series) - 1) / 2)
         xs = [x + shift for x, _ in points]
         ys = [gain.value for _, gain in points]
@@ -80,16 +82,15 @@ def _against_size(axes: Axes, gains: dict[Arm, Interval]) -> None:
             slope = sum((x - fmean(xs)) * y for x, y in zip(xs, ys, strict=True)) / spread
             line = [fmean(ys) + slope * (x - fmean(xs)) for x in (min(xs), max(xs))]
             axes.plot((min(xs), max(xs)), line, color=colour, linewidth=1.2, alpha=0.7)
-        words = ", ".join(word for word in key if word) if len(series) > 1 else None
         marker = _MARKERS[place % len(_MARKERS)]
-        axes.errorbar(xs, ys, yerr=ends, fmt=marker, color=colour, markersize=6, label=words)
+        axes.errorbar(xs, ys, yerr=ends, fmt=marker, color=colour, markersize=6, label=names[place])
     sizes = sorted({size for arm in gains if (size := weights_of(arm))})
     axes.set_xticks([math.log2(size) for size in sizes], [tokens(_rounded(size)) for size in sizes])
     axes.set_xlabel("weights of the encoder (log scale)")
     axes.set_ylabel("gain over k = 0, points")
     axes.margins(x=0.12)
     if len(series) > 1:
-        axes.legend(loc="best")
+        axes.figure.legend(loc="outside upper left", ncols=5)
 
 
 def _rounded(size: int) -> int:

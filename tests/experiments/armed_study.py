@@ -24,6 +24,22 @@ SUBSETS = (
 )
 
 
+BASE, LARGE = "FacebookAI/xlm-roberta-base", "FacebookAI/xlm-roberta-large"
+SHRINKS = 1.5  # points that the larger model gains less
+SAID = {
+    "hypothesis": "The gain is smaller for the larger encoder.",
+    "primary": {"of": "gain-per-doubling", "claim": "below"},
+    "secondary": [
+        {
+            "of": "gain",
+            "arms": [{"tuning": "lora"}, {"tuning": "full"}],
+            "claim": "equivalent",
+            "margin": 1.5,
+        }
+    ],
+}
+
+
 class ArmedStudy(SyntheticStudy):
     """Writes the journal of a factorial study.
 

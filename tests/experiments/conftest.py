@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from armed_study import BASE, LARGE, SAID, SHRINKS, ArmedStudy
 from synthetic_study import SyntheticStudy
 
 from experiments.report import write_report
@@ -32,6 +33,23 @@ def interim_study(tmp_path_factory):
 def vain_study(tmp_path_factory):
     """A study of mixes that do nothing at all."""
     return SyntheticStudy(tmp_path_factory.mktemp("vain"), gain=0.0).write()
+
+
+@pytest.fixture(scope="session")
+def armed(tmp_path_factory):
+    """Two sizes by two tunings; the large one gains less, tuning does nothing."""
+    return ArmedStudy(
+        tmp_path_factory.mktemp("armed"),
+        changes={"model.name": [BASE, LARGE], "model.tuning": ["full", "lora"]},
+        effect={LARGE: -SHRINKS},
+        preregistration=SAID,
+    ).write()
+
+
+@pytest.fixture(scope="session")
+def armed_report(armed):
+    """Its HTML."""
+    return write_report(armed)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from armed_study import ArmedStudy
+from armed_study import BASE, LARGE, SAID, SHRINKS, ArmedStudy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,38 +15,12 @@ from experiments.arms import findings_of, label
 from experiments.contrast_words import threats_of
 from experiments.contrasts import SECONDARY, Contrast, contrasts_of, shares
 from experiments.load import FACT_TYPES, study_of
-from experiments.report import report_json, write_report
+from experiments.report import report_json
 from experiments.stats import Interval
 from scheduler.facts import Preregistered
 from scheduler.registration import ContrastSpec
 from scheduler.trial import Arm
 from trainers.models import MODELS
-
-BASE, LARGE = "FacebookAI/xlm-roberta-base", "FacebookAI/xlm-roberta-large"
-SHRINKS = 1.5  # points that the larger model gains less
-SAID = {
-    "hypothesis": "The gain is smaller for the larger encoder.",
-    "primary": {"of": "gain-per-doubling", "claim": "below"},
-    "secondary": [
-        {
-            "of": "gain",
-            "arms": [{"tuning": "lora"}, {"tuning": "full"}],
-            "claim": "equivalent",
-            "margin": 1.5,
-        }
-    ],
-}
-
-
-@pytest.fixture(scope="module")
-def armed(tmp_path_factory):
-    """Two sizes by two tunings; the large one gains less, tuning does nothing."""
-    return ArmedStudy(
-        tmp_path_factory.mktemp("armed"),
-        changes={"model.name": [BASE, LARGE], "model.tuning": ["full", "lora"]},
-        effect={LARGE: -SHRINKS},
-        preregistration=SAID,
-    ).write()
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +128,8 @@ def test_an_arm_without_a_scored_mix_leaves_contrasts_untold_and_says_which(arme
     assert label(study.spec.arms[-1], study.spec.arms) == "xlm-roberta-large, lora"
 
 
-def test_the_page_compares_the_arms_and_has_a_part_for_each(armed):
-    html = write_report(armed).read_text()
+def test_the_page_compares_the_arms_and_has_a_part_for_each(armed_report):
+    html = armed_report.read_text()
     for heading in (
         "Said before the first stage",
         "Arms compared",

@@ -13,6 +13,17 @@ SECTIONS = ("answer", "numbers", "contenders", "cells", "recipe", "not-tried", "
 ROWS = "[...document.querySelectorAll('#cells tbody tr')]"
 SHOWN = f"{ROWS}.filter(row => row.offsetHeight > 0).map(row => row.dataset.language)"
 
+N_ARMS = 4
+OUTSIDE = """[...document.querySelectorAll('figure svg text')].filter(text => {
+  const whole = text.closest('svg').getBoundingClientRect(), own = text.getBoundingClientRect();
+  return own.left < whole.left - 1 || own.right > whole.right + 1
+    || own.top < whole.top - 1 || own.bottom > whole.bottom + 1;
+}).map(text => `${text.closest('figure').id}: ${text.textContent}`)"""
+TOO_WIDE = """[...document.querySelectorAll('table, pre, figure, p, ul')].filter(
+  part => part.offsetHeight && part.getBoundingClientRect().right > document.body.clientWidth + 1
+).map(part => part.id || part.textContent.slice(0, 40))"""
+A4_PX = 688  # what 210 mm less two margins of 14 mm are at 96 pixels an inch
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -101,3 +112,37 @@ def test_a_point_says_which_trial_it_is_when_the_mouse_rests_on_it(page, whole_r
     assert said.startswith("t0")
     assert "points" in said
     assert said.endswith("GPU-hours")
+
+
+def test_the_page_of_several_arms_opens_with_a_part_for_each_and_no_error(page, armed_report, tmp_path):
+    page.open(armed_report.as_uri(), height=8000)
+    assert page.console == []
+    in_an_arm = [name for name in FIGURES if name != "spending"]
+    heights = page.ask(
+        "Object.fromEntries([...document.querySelectorAll('figure')].map(f => [f.id, f.offsetHeight]))"
+    )
+    for name in in_an_arm:
+        drawn = [one for one in heights if one.startswith(f"figure-{name}")]
+        assert len(drawn) == N_ARMS, (name, drawn)
+    assert len(heights) == 3 + N_ARMS * len(in_an_arm)
+    assert min(heights.values()) > 50
+    assert page.ask(OUTSIDE) == []
+    page.picture(tmp_path / "arms.png", name="report-arms")
+
+
+def test_a_language_that_is_chosen_is_chosen_in_every_arm(page, armed_report):
+    rows = "[...document.querySelectorAll('tr[data-language]')].filter(row => row.offsetHeight > 0)"
+    page.open(armed_report.as_uri())
+    n_rows = page.ask(f"{rows}.length")
+    page.ask("document.getElementById('language').value = 'sw'")
+    assert page.ask(f"{rows}.map(row => row.dataset.language)") == ["sw"] * N_ARMS
+    page.do("Emulation.setEmulatedMedia", media="print")
+    assert page.ask(f"{rows}.length") == n_rows > N_ARMS
+
+
+def test_several_arms_fit_on_paper(page, armed_report, tmp_path):
+    page.do("Emulation.setEmulatedMedia", media="print")
+    page.open(armed_report.as_uri(), width=A4_PX, height=8000)
+    page.picture(tmp_path / "print.png", name="report-arms-print")
+    assert page.ask(TOO_WIDE) == []
+    assert page.ask("document.documentElement.scrollWidth") <= A4_PX
