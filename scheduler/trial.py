@@ -110,8 +110,8 @@ class Trial:
         finalist: for a final, the search trial it repeats with another seed.
         state: where it is.
         rung: the rung it is on or has finished, counted from 0; ``MERGED`` is below them.
-        first_rung: the rung that it began at.
         scores: score over search (or, for a final, report) cells by finished rung, in points.
+        first_rung: the rung that it began at.
     """
 
     name: str
@@ -120,8 +120,8 @@ class Trial:
     finalist: str | None = None
     state: TrialState = TrialState.PLANNED
     rung: int = 0
-    first_rung: int = 0
     scores: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
+    first_rung: int = 0
 
     @property
     def over(self) -> bool:

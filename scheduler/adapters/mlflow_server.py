@@ -31,6 +31,10 @@ _HOST = "127.0.0.1"
 _START_S = 300.0  # a cold start imports MLflow and may bring the database's tables up to date
 _END_S = 2.0  # it only reads, so that ending it at once harms nothing
 _POLL_S = 0.2
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes for jobs that no study has
+}
 _SQLITE = "sqlite:///"
 
 
@@ -94,7 +98,7 @@ def _start(url: str, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        env={**os.environ, **_ENVIRONMENT},
     )
 
 

@@ -63,7 +63,7 @@ st.register_type_strategy(
 
 
 @pytest.mark.parametrize("fact_type", FACTS, ids=lambda fact_type: fact_type.__name__)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_every_fact_comes_back_as_it_was(fact_type, data):
     fact = data.draw(st.from_type(fact_type))

@@ -86,7 +86,7 @@ def test_a_file_that_is_gone_is_not_begun_anew(copy):
     assert "ends with entry 0, but entry 242 was acknowledged" in refused(copy, writer=True)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_page_of_zeros_or_a_changed_byte_never_gives_a_wrong_sum(data, sound, tmp_path):
     content = bytearray(sound.read_bytes())
@@ -171,7 +171,7 @@ def test_an_untouched_log_of_a_killed_driver_is_read_to_its_end(torn, tmp_path):
 
 
 @given(hours=st.lists(st.integers(-10_000, 10_000), min_size=5, max_size=5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_clock_that_jumps_changes_neither_order_nor_sum(hours, tmp_path_factory):
     times = iter([NOON, *(NOON + timedelta(hours=jump) for jump in hours), NOON])
     path = tmp_path_factory.mktemp("clock") / "journal.db"

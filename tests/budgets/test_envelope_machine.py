@@ -193,7 +193,7 @@ class EnvelopeMachine(RuleBasedStateMachine):
 
 
 EnvelopeMachine.TestCase.settings = settings(
-    max_examples=15, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=15, stateful_step_count=15, suppress_health_check=list(HealthCheck)
 )
 TestEnvelopeMachine = EnvelopeMachine.TestCase
 
@@ -230,7 +230,7 @@ def test_a_driver_killed_between_any_two_writes_loses_nothing_and_pays_nothing_t
 
 
 @given(st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_journal_from_an_older_copy_is_refused_not_forgiven(data):
     with envelope_of(CAP) as lab:
         journal = MemoryJournal()

@@ -178,10 +178,10 @@ def test_a_machine_that_slowed_down_is_noticed():
 
 def test_an_estimate_is_quick_even_with_many_keys():
     forecast = taught([(Work(f"k{n % 300}", n, 1 + n), DeviceTime(5 * n)) for n in range(6000)])
-    start_s = time.perf_counter()
+    start_s = time.process_time()
     for number in range(300):
         forecast.estimate(Work(f"k{number}", 5, 5))
-    assert (time.perf_counter() - start_s) / 300 < 0.01
+    assert (time.process_time() - start_s) / 300 < 0.01
 
 
 @pytest.mark.parametrize(("n_units", "prior_ms"), [(-1, 5), (5, 0)])

@@ -96,7 +96,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert replay(self.entries) == self.balance
 
 
-LedgerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+LedgerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestLedgerMachine = LedgerMachine.TestCase
 
 

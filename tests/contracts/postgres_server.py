@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     import psycopg
@@ -89,9 +90,7 @@ class Server:
 
     def _start(self) -> int:
         for _ in range(5):  # another program may take the port in between
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = int(probe.getsockname()[1])
+            port = free_port()
             options = " ".join(f"-c {key}='{value}'" for key, value in _SETTINGS.items())
             log = str(self._folder / "log")
             try:

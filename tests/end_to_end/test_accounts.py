@@ -6,7 +6,7 @@ import json
 import subprocess
 
 import pytest
-from small_study import SPEC, command, environment, interlude, status
+from small_study import SPEC, asked, command, environment, interlude, status
 
 from budgets.amount import DeviceTime
 from budgets.envelope import Envelope
@@ -29,8 +29,8 @@ def write(folder, name, budget="", journal=""):
 
 def test_two_studies_at_once_never_overdraw_the_account_they_share(tmp_path):
     store = str(tmp_path / "runs")
-    opened = interlude("account", "open", "lab", "--gpu-hours", "0.04", "--store", store)
-    assert opened.returncode == 0, opened.stderr
+    opened = asked("account", "open", "lab", "--gpu-hours", "0.04", "--store", store)
+    assert opened.exit_code == 0, opened.stderr
     assert "0.0400 device-hours free" in opened.stdout
     drivers = [
         subprocess.Popen(
@@ -49,7 +49,7 @@ def test_two_studies_at_once_never_overdraw_the_account_they_share(tmp_path):
     with Envelope(f"sqlite:///{store}/accounts.db", "lab", writer=False) as lab:
         lines = list(lab.lines())
     assert all(not line.standing.overdrawn for line in lines)
-    shown = json.loads(interlude("account", "show", "lab", "--json", "--store", store).stdout)
+    shown = json.loads(asked("account", "show", "lab", "--json", "--store", store).stdout)
     assert set(shown["studies"]) == {"first", "second"}
     assert shown["cap_ms"] == GRANTED.ms == shown["spent_ms"] + shown["free_ms"]
     for name, drawn in shown["studies"].items():
@@ -57,7 +57,7 @@ def test_two_studies_at_once_never_overdraw_the_account_they_share(tmp_path):
         assert drawn["by_purpose"] == books["by_purpose"]
         assert drawn["spent_ms"] == books["spent_ms"] > 0
         assert drawn["holds"] == {}
-    words = interlude("account", "show", "lab", "--store", store).stdout
+    words = asked("account", "show", "lab", "--store", store).stdout
     assert words.startswith("account lab: 0.0400 device-hours granted")
     assert "\nfirst: " in words
     assert "\nsecond: " in words
@@ -71,8 +71,8 @@ def test_a_study_on_an_account_that_nobody_opened_is_refused_with_the_command(tm
 
 
 def test_a_study_whose_journal_is_in_postgresql_runs_and_is_read_by_its_spec(tmp_path, postgres):
-    opened = interlude("account", "open", "lab", "--gpu-hours", "1", "--store", postgres)
-    assert opened.returncode == 0, opened.stderr
+    opened = asked("account", "open", "lab", "--gpu-hours", "1", "--store", postgres)
+    assert opened.exit_code == 0, opened.stderr
     spec = write(tmp_path, "served", "  account: lab\n", f"journal: {postgres}\n")
     done = interlude("run", str(spec), "--driver", "inline")
     assert done.returncode == 0, done.stderr
@@ -82,11 +82,11 @@ def test_a_study_whose_journal_is_in_postgresql_runs_and_is_read_by_its_spec(tmp
     books = status(spec)
     assert books["state"] == "ended"
     assert books["spent_ms"] > 0
-    rows = json.loads(interlude("ledger", str(spec), "--json").stdout)
+    rows = json.loads(asked("ledger", str(spec), "--json").stdout)
     charged = sum(row["ms"] for row in rows if row["entry"] == "Charged")
     assert charged == books["spent_ms"]
-    assert json.loads(interlude("report", str(spec), "--format", "json").stdout)["errors"] == []
-    drawn = json.loads(interlude("account", "show", "lab", "--json", "--store", postgres).stdout)
+    assert json.loads(asked("report", str(spec), "--format", "json").stdout)["errors"] == []
+    drawn = json.loads(asked("account", "show", "lab", "--json", "--store", postgres).stdout)
     assert drawn["studies"]["served"]["spent_ms"] == charged
 
     again = interlude("run", str(spec), "--driver", "inline")

@@ -6,44 +6,17 @@ import json
 from collections import Counter
 
 import pytest
-from small_study import write_spec
+from small_study import RATES
 
-from budgets.spec import read_yaml
 from experiments.load import open_study
-from scheduler.interrupt import Interrupt
-from scheduler.run import run_study
-from scheduler.spec import read
 from scheduler.trial import Role
 from trainers.order import Outcome
 from trainers.stage import IntermediateStage, PretrainStage, TargetStage
 
-RATES = {"full": 1e-3, "lora": 1e-2, "ia3": 5e-2, "bottleneck": 2e-2}
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("arms")
-
-
-@pytest.fixture(scope="module")
-def study(folder):
-    """The study, driven to its end in this process."""
-    mapping, _ = read_yaml(write_spec(folder, trials=1))
-    mapping["model"] = {"name": "toy-mini", "tuning": list(RATES)}
-    mapping["intermediate"] |= {
-        "tasks": ["toy_entailment"],
-        "count": [1, 1],
-        "rungs": ["4K"],
-        "mixing": {"rule": "uniform"},
-        "learning_rate": RATES,
-    }
-    mapping["target"] |= {"tasks": ["toy_pos"], "languages": ["qda", "qes"]}
-    mapping["search"] = {"sampler": "random", "max_trials": 1, "design": "factorial"}
-    mapping["final"] |= {"max_seeds": 1}
-    mapping["tracking"] = {"mlflow": None}
-    spec = read(mapping, "test")
-    run_study(spec, "", "inline", lambda state, balance: None, Interrupt())
-    return open_study(folder / "runs" / "small")
+def study(tuned_run):
+    return open_study(tuned_run)
 
 
 def test_every_arm_has_its_control_its_mix_and_their_repetitions(study):
@@ -70,11 +43,11 @@ def test_every_tuning_steps_at_its_own_rate(study):
     assert {stage.model.tuning: stage.optimisation.learning_rate for stage in trained} == RATES
 
 
-def test_adapters_take_a_small_part_of_the_store(study, folder):
+def test_adapters_take_a_small_part_of_the_store(study, tuned_run):
     n_bytes: dict[str, list[int]] = {tuning: [] for tuning in RATES}
     for name, record in study.state.stages.items():
         if isinstance(record.config, TargetStage):
-            manifest = folder / "runs" / "stages" / name / "manifest.json"
+            manifest = tuned_run.parent / "stages" / name / "manifest.json"
             files = json.loads(manifest.read_text())["files"].values()
             n_bytes[record.config.model.tuning].append(sum(file["bytes"] for file in files))
     whole = n_bytes.pop("full")

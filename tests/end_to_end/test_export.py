@@ -9,10 +9,9 @@ import torch
 import yaml
 from click.testing import CliRunner
 from safetensors.torch import load_file
-from small_study import write_spec
+from small_study import RATES
 from transformers import AutoModel, AutoTokenizer
 
-from budgets.spec import read_yaml
 from experiments.answer import Verdict
 from experiments.arms import findings_of
 from experiments.card import card
@@ -22,50 +21,18 @@ from experiments.export import export
 from experiments.load import open_study
 from experiments.recipe import recipe_yaml
 from scheduler.errors import NoRunError
-from scheduler.interrupt import Interrupt
-from scheduler.run import run_study, worker_settings
+from scheduler.run import worker_settings
 from scheduler.spec import load, read
 from trainers.checkpoints import StageStore
 from trainers.errors import ModelError, StoreError
 from trainers.stage import IntermediateStage, TargetStage
 from trainers.warm import WarmCache
 
-RATES = {"full": 1e-3, "lora": 1e-2, "ia3": 5e-2, "bottleneck": 2e-2}
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("exported")
-
-
-@pytest.fixture(scope="module")
-def run_folder(folder):
-    """A study of four arms, run for real, without finals' repetitions."""
-    mapping, _ = read_yaml(write_spec(folder, trials=1))
-    mapping["model"] = {"name": "toy-tiny", "tuning": list(RATES)}
-    mapping["intermediate"] |= {
-        "tasks": ["toy_entailment"],
-        "count": [1, 1],
-        "rungs": ["2K"],
-        "mixing": {"rule": "uniform"},
-        "learning_rate": RATES,
-    }
-    mapping["target"] |= {
-        "learning_rate": RATES,
-        "tasks": ["toy_pos", "toy_tatoeba"],
-        "languages": ["qda", "qes"],
-    }
-    mapping["search"] = {"sampler": "random", "max_trials": 1, "design": "factorial"}
-    mapping["final"] |= {"max_seeds": 1}
-    mapping["tracking"] = {"mlflow": None}
-    run_study(read(mapping, "test"), "", "inline", lambda state, balance: None, Interrupt())
-    return folder / "runs" / "small"
-
-
-@pytest.fixture(scope="module")
-def best_mixes(run_folder):
+def best_mixes(tuned_run):
     """Tuning -> the best mix of its arm, as if it had been recommended."""
-    findings = findings_of(open_study(run_folder))
+    findings = findings_of(open_study(tuned_run))
     return {
         one.arm.tuning: chosen(one.study, replace(one.answer, verdict=Verdict.GAIN), one.answer.best)
         for one in findings
@@ -79,8 +46,8 @@ def hidden(encoder, tokenizer):
 
 
 @pytest.mark.parametrize("tuning", ["full", "lora", "ia3"])
-def test_automodel_loads_what_the_stages_left(best_mixes, folder, tuning):
-    one, place = best_mixes[tuning], folder / f"{tuning}-model"
+def test_automodel_loads_what_the_stages_left(best_mixes, tmp_path, tuning):
+    one, place = best_mixes[tuning], tmp_path / f"{tuning}-model"
     export(one, place)
     settings = replace(worker_settings(one.study.spec), store=one.study.store)
     warm = WarmCache(settings, StageStore(one.study.store))
@@ -98,10 +65,10 @@ def test_automodel_loads_what_the_stages_left(best_mixes, folder, tuning):
     assert {name.removeprefix("toy_pos.") for name in kept} == set(head.state_dict())
 
 
-def test_a_bottleneck_is_refused_and_nothing_is_written(best_mixes, folder):
+def test_a_bottleneck_is_refused_and_nothing_is_written(best_mixes, tmp_path):
     with pytest.raises(ModelError, match=r"tuned with a bottleneck adapter, which is not linear"):
-        export(best_mixes["bottleneck"], folder / "bottleneck-model")
-    assert not (folder / "bottleneck-model").exists()
+        export(best_mixes["bottleneck"], tmp_path / "bottleneck-model")
+    assert not (tmp_path / "bottleneck-model").exists()
 
 
 def test_the_card_names_task_languages_and_licence_of_all_data_that_was_seen(best_mixes):
@@ -120,11 +87,11 @@ def test_the_card_names_task_languages_and_licence_of_all_data_that_was_seen(bes
         assert f"| {value:.1f} |".replace("-", "−") in text
 
 
-def test_the_command_writes_a_folder_that_holds_its_own_spec(run_folder, tmp_path, monkeypatch):
-    study = open_study(run_folder)
+def test_the_command_writes_a_folder_that_holds_its_own_spec(tuned_run, tmp_path, monkeypatch):
+    study = open_study(tuned_run)
     found = chosen_of([one for one in findings_of(study) if one.arm.tuning == "lora"])
     monkeypatch.setattr("experiments.export.chosen_of", lambda findings: found)
-    words = ["export", str(run_folder), "--best", str(tmp_path / "best")]
+    words = ["export", str(tuned_run), "--best", str(tmp_path / "best")]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.stderr
     assert found.one.trial.name in done.stdout

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from small_study import interlude, status, write_spec
+from small_study import asked, interlude, status, write_spec
 
 from budgets.account import Account
 from budgets.journal import SqlJournal
@@ -40,10 +40,10 @@ def state(ran):
 
 def test_the_plan_says_how_many_mixes_are_looked_at_merged(ran):
     spec, _, _ = ran
-    plan = json.loads(interlude("plan", str(spec), "--json").stdout)
+    plan = json.loads(asked("plan", str(spec), "--json").stdout)
     assert plan["trials_merged"] == N_MIXES
     assert "merge" in {stage["kind"] for stage in plan["stages"]}
-    assert f"{N_MIXES} are looked at merged" in interlude("plan", str(spec)).stdout
+    assert f"{N_MIXES} are looked at merged" in asked("plan", str(spec)).stdout
 
 
 def test_every_mix_is_looked_at_and_the_looks_share_their_trunks(state):

@@ -14,23 +14,19 @@ from pathlib import Path
 import pytest
 from small_study import environment, status, write_spec
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+from tests.ports import free_port
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 
 _ROOT = Path(__file__).parents[2]
 _CODE = ("budgets", "trainers", "scheduler", "experiments")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
 def head(tmp_path):
     """A Ray head node of its own on this machine; yields the address that takes jobs."""
     ray = str(Path(sys.executable).with_name("ray"))
-    dashboard = _free_port()
+    dashboard = free_port()
     env = {
         **environment(),
         "RAY_AUTH_MODE": "token",
@@ -38,12 +34,12 @@ def head(tmp_path):
         "RAY_TMPDIR": "/tmp",
     }
     ports = {
-        "port": _free_port(),
+        "port": free_port(),
         "dashboard-port": dashboard,
-        "ray-client-server-port": _free_port(),
-        "dashboard-agent-listen-port": _free_port(),
-        "dashboard-agent-grpc-port": _free_port(),
-        "metrics-export-port": _free_port(),
+        "ray-client-server-port": free_port(),
+        "dashboard-agent-listen-port": free_port(),
+        "dashboard-agent-grpc-port": free_port(),
+        "metrics-export-port": free_port(),
     }  # all its own: another Ray on this machine keeps the usual ones
     options = [f"--{name}={number}" for name, number in ports.items()]
     with subprocess.Popen(
@@ -63,20 +59,20 @@ def head(tmp_path):
 
 
 def _wait_for(port: int) -> None:
-    until_s = time.monotonic() + 90
+    until_s = time.monotonic() + 300
     while time.monotonic() < until_s:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.2)
-    raise AssertionError(f"nothing listens on port {port} after 90 s")
+    raise AssertionError(f"nothing listens on port {port} after 300 s")
 
 
 def _submitted(words, *, env, cwd):
     """The finished submission; a head that has just started may have no agent for jobs yet."""
     for _ in range(30):
         done = subprocess.run(
-            words, env=env, cwd=cwd, capture_output=True, text=True, check=False, timeout=400
+            words, env=env, cwd=cwd, capture_output=True, text=True, check=False, timeout=600
         )
         if "No available agent to submit job" not in done.stderr:
             break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from small_study import interlude, status, write_spec
+from small_study import asked, interlude, status, write_spec
 
 from scheduler.table import Table
 
@@ -45,5 +45,5 @@ def test_a_search_is_replayed_on_the_table_and_charged_what_was_recorded(recorde
 
 def test_the_table_driver_and_its_table_go_together(recorded):
     spec, file, _ = recorded
-    assert interlude("run", str(spec), "--driver", "table").returncode == 2
-    assert interlude("run", str(spec), "--table", str(file)).returncode == 2
+    assert asked("run", str(spec), "--driver", "table").exit_code == 2
+    assert asked("run", str(spec), "--table", str(file)).exit_code == 2

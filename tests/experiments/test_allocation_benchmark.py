@@ -74,7 +74,7 @@ def merged_world():
     return World("merged", tree.spec, table, space_of(tree.spec), tree_of)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     share=st.floats(0.01, 3.0),
     run=st.integers(0, 5),
@@ -91,7 +91,7 @@ def test_a_replay_never_charges_more_than_its_cap_nor_pays_for_a_stage_twice(
     assert found.repeated_ms == 0
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(share=st.floats(0.05, 1.0), run=st.integers(0, 3), devices=st.integers(1, 4))
 def test_the_same_seed_gives_the_same_curve(world, share, run, devices):
     cap = DeviceTime(round(world.whole_ms() * share))

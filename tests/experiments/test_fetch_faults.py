@@ -71,9 +71,9 @@ def test_a_fetch_that_is_killed_in_a_download_leaves_whole_files_only_and_goes_o
         stderr=subprocess.DEVNULL,
     )
     try:
-        assert hub.stalled.wait(60)
+        assert hub.stalled.wait(240)
         running.send_signal(signal.SIGKILL)
-        running.wait(10)
+        running.wait(60)
     finally:
         hub.stall = ""
         hub.go_on.set()

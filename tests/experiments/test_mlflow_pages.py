@@ -64,15 +64,15 @@ def address(shown):
         line = served.stdout.readline()
         yield line.removeprefix("MLflow: ").strip()
         served.send_signal(signal.SIGTERM)
-        assert served.wait(30) == 130
+        assert served.wait(120) == 130
     with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(line.removeprefix("MLflow: ").partition("/#")[0], timeout=5)
+        urllib.request.urlopen(line.removeprefix("MLflow: ").partition("/#")[0], timeout=60)
 
 
 def asked(address, path):
     """An answer of the server's own interface."""
     base = address.partition("/#")[0]
-    with urllib.request.urlopen(f"{base}/api/2.0/mlflow/{path}", timeout=30) as answer:
+    with urllib.request.urlopen(f"{base}/api/2.0/mlflow/{path}", timeout=120) as answer:
         return json.load(answer)
 
 

@@ -45,7 +45,7 @@ from scheduler.facts import STUDY_FACTS
 
 _START_UP_MS = 1_500
 _STARTS_AT_MOST = 12
-_START_S = 120  # of one start of the driver, on a machine that is busy
+_START_S = 300  # of one start of the driver, on a machine that is busy
 _GONE_S = 30  # workers of a killed driver, until their watchdogs have ended them
 _HALT_S = (0.05, 5.0)  # the longest is longer than a hold
 

@@ -28,6 +28,7 @@ from trainers.stage import EvaluateStage, Stage, stage_name
 from trainers.worker import Worker, WorkerSettings, _Found, _recorded
 
 _FOREVER_S = 3600
+_NODE = os.environ.get("FAULTS_NODE", "this machine")
 _WEIGHTS_BYTES = 20_000
 
 
@@ -99,7 +100,8 @@ class SyntheticWorker(Worker):
         with meter.on(Purpose.EVALUATE if evaluates else Purpose.TRAIN):
             self._sleep(name)
             self._pass("evaluate" if evaluates else "train")
-            self._pass(f"anything on {os.environ.get('FAULTS_NODE', 'this machine')}")
+            self._pass(f"anything on {_NODE}")
+            self._wait_for_another_node(order)
             self._sleep(name)
         if hurried():
             return _Found(Outcome.TRUNCATED)
@@ -139,6 +141,15 @@ class SyntheticWorker(Worker):
     def _sleep(self, name: str) -> None:
         pace = 1 if self._fuses.first() is None else self._pace
         time.sleep(pace * (0.002 + 0.010 * self._chance("time", name)))
+
+    def _wait_for_another_node(self, order: Order) -> None:
+        """Leave work to a node that is to die while it works, however slow it is to start a worker."""
+        number = self._fuses.first()
+        place = "" if number is None else str(self._fuses.faults[number]["at"])
+        if place.startswith("anything on") and place != f"anything on {_NODE}":
+            until_s = time.monotonic() + order.limit.ms / 1000 / 2
+            while self._fuses.first() == number and time.monotonic() < until_s:
+                time.sleep(0.05)
 
     def _scores(self, stage: EvaluateStage, lineage: Mapping[str, Any]) -> tuple[CellScore, ...]:
         tasks, tokens = lineage["tasks"], lineage["tokens"]

@@ -10,10 +10,10 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import SCHEDULES
 from harness import Drivers, Place, suffer
 from schedules import KINDS, schedule
 
+SCHEDULES = int(os.environ.get("INTERLUDE_FAULT_SCHEDULES", "68"))
 _AT_ONCE = 2 * (os.cpu_count() or 1) + 2  # most of a schedule is waiting
 _FIRST_SEED = int(os.environ.get("INTERLUDE_FAULT_SEED", "0"))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ import pytest
 from harness import Drivers, Place, suffer
 from schedules import AMPLE_MS, Schedule
 
+from tests.ports import free_port
+
 _ROOT = Path(__file__).parents[2]
 _RAY = str(Path(sys.executable).with_name("ray"))
 
@@ -24,13 +25,7 @@ ray.init(log_to_driver=False, logging_level="error")
 print(sum(node["Alive"] for node in ray.nodes()))
 """
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 
 class Started:
@@ -61,8 +56,7 @@ class Cluster:
     """A head node with one CPU, a second node with another, and drivers on the head.
 
     Attributes:
-        pace: how many times longer a stage takes, until all faults have happened: a node that is slow
-            to start its worker gets some too.
+        pace: how many times longer a stage takes until all faults have happened.
         at_hand: drivers that find out what happens to an undisturbed study.
     """
 
@@ -70,7 +64,7 @@ class Cluster:
 
     def __init__(self, at_hand):
         self.at_hand = at_hand
-        self._port = _free_port()
+        self._port = free_port()
         self._nodes = []
         path = os.pathsep.join(str(_ROOT / part) for part in (".", "tests", "tests/faults"))
         self._environment = {
@@ -78,9 +72,11 @@ class Cluster:
             "PYTHONPATH": path,
             "RAY_AUTH_MODE": "disabled",
             "RAY_TMPDIR": "/tmp",
+            "RAY_health_check_timeout_ms": "60000",  # a busy machine's node is late, not dead
+            "RAY_health_check_period_ms": "1000",  # and one that is dead is known to be in seconds
             "RAY_ADDRESS": f"127.0.0.1:{self._port}",
         }
-        head = ("--head", f"--port={self._port}", f"--ray-client-server-port={_free_port()}")
+        head = ("--head", f"--port={self._port}", f"--ray-client-server-port={free_port()}")
         self._nodes.append(self._started("head", *head, "--include-dashboard=false"))
 
     def start(self, folder):
@@ -104,7 +100,7 @@ class Cluster:
 
     def _started(self, name, *words):
         ports = ("--min-worker-port=0", "--max-worker-port=0")
-        agent = f"--dashboard-agent-listen-port={_free_port()}"
+        agent = f"--dashboard-agent-listen-port={free_port()}"
         environment = {**self._environment, "FAULTS_NODE": name}
         del environment["RAY_ADDRESS"]
         node = subprocess.Popen(
@@ -119,7 +115,7 @@ class Cluster:
 
     def _wait_for_nodes(self, n):
         """Until the head knows ``n`` nodes."""
-        until_s = time.monotonic() + 60
+        until_s = time.monotonic() + 240
         while time.monotonic() < until_s:
             done = subprocess.run(
                 [sys.executable, "-c", _COUNT],
@@ -130,7 +126,7 @@ class Cluster:
             )
             if done.stdout.strip() == str(n):
                 return
-        raise AssertionError(f"no {n} nodes within 60 s: {done.stdout} {done.stderr}")
+        raise AssertionError(f"no {n} nodes within 240 s: {done.stdout} {done.stderr}")
 
 
 def _raylet_of(pid):
@@ -158,16 +154,15 @@ _KILL_NODE = {"at": "anything on second node", "do": "node, hang", "n": 1}
 
 
 @pytest.mark.parametrize(
-    ("kind", "faults", "pace"),
+    ("kind", "faults"),
     [
-        ("worker killed, worker hangs", (_KILL_WORKER, _HANG), 4),
-        ("driver killed", (_KILL_DRIVER,), 4),
-        ("node killed", (_KILL_NODE,), 150),
+        ("worker killed, worker hangs", (_KILL_WORKER, _HANG)),
+        ("driver killed", (_KILL_DRIVER,)),
+        ("node killed", (_KILL_NODE,)),
     ],
 )
-def test_the_study_ends_inside_its_cap_on_ray(cluster, results, kind, faults, pace):
+def test_the_study_ends_inside_its_cap_on_ray(cluster, results, kind, faults):
     plan = Schedule(1, (f"Ray: {kind}",), faults, 1, "uniform", 2, False, AMPLE_MS, False)
-    cluster.pace = pace
 
     found = suffer(plan, cluster, Place("SQLite, under Ray"))
 

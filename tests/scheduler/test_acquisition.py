@@ -12,7 +12,7 @@ DRAWS = np.random.default_rng(0).standard_normal(40_000)
 points = st.tuples(st.floats(-3, 3), st.floats(0.2, 4))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(-3, 3), st.floats(0.1, 3), st.floats(-3, 3))
 def test_expected_improvement_is_the_mean_of_what_draws_gain(mean, sd, best):
     drawn = np.maximum(0, mean + sd * DRAWS - best)
@@ -34,7 +34,7 @@ def dominated(front, reach, worst):
     return float((best - worst).sum() * reach / 4_000)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(points, min_size=1, max_size=5), points)
 def test_a_known_mix_enlarges_the_hypervolume_by_what_is_said(front, candidate):
     score, hours = candidate
@@ -69,7 +69,7 @@ def test_the_price_counts_fully_at_first_and_not_at_all_in_the_end():
     assert cooling(5, 0) == 0.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(points, min_size=1, max_size=8), st.lists(points, min_size=1, max_size=4))
 def test_corners_decide_as_the_whole_front_does(front, candidates):
     prediction = Prediction(np.array([s for s, _ in candidates]), np.full(len(candidates), 0.5))

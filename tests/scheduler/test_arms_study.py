@@ -73,7 +73,7 @@ worlds = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(worlds)
 def test_whatever_happens_controls_come_first_the_cap_holds_and_nothing_is_done_twice(world):
     tree = tree_with(world["factors"], world["design"], policy=world["policy"])
@@ -101,7 +101,7 @@ def test_whatever_happens_controls_come_first_the_cap_holds_and_nothing_is_done_
         assert {c.recipe.arm for c in engine.state.controls if c.scores} == set(tree.spec.arms)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(worlds, st.integers(1, 400))
 def test_a_study_that_is_cut_goes_on_as_if_it_had_not_been(world, n):
     tree = tree_with(world["factors"], world["design"], policy=world["policy"])

@@ -109,7 +109,7 @@ def test_a_lost_pool_or_training_file_takes_the_whole_task():
     assert "panx" not in yaml.safe_load(found.paste)["target"]["tasks"]
 
 
-@settings(deadline=None, max_examples=25)  # each reads a spec and asks for hundreds of files
+@settings(max_examples=25)  # each reads a spec and asks for hundreds of files
 @given(st.sets(st.integers(0, 400), max_size=300))
 def test_the_lines_to_paste_leave_a_study_whose_data_is_all_there(numbers):
     spec = nine_by_nine(skip=["xnli/sw"])

@@ -63,7 +63,7 @@ worlds = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(worlds)
 def test_whatever_stages_cost_and_however_they_end_the_books_hold(world):
     tree = small_tree(world["policy"], world["max_trials"])
@@ -92,7 +92,7 @@ def test_whatever_stages_cost_and_however_they_end_the_books_hold(world):
     assert {p: a.ms for p, a in billed.items()} == {p: n for p, n in charged.items() if n}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(worlds)
 def test_no_stage_is_paid_for_twice_and_no_trial_has_two_in_flight(world):
     tree = small_tree(world["policy"], world["max_trials"])
@@ -116,7 +116,7 @@ def test_no_stage_is_paid_for_twice_and_no_trial_has_two_in_flight(world):
     assert roles.count(Role.CONTROL) == 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(worlds)
 def test_the_search_begins_nothing_that_the_final_reserve_would_pay(world):
     tree = small_tree(world["policy"], world["max_trials"], max_seeds=60)  # more than any share pays
@@ -138,7 +138,7 @@ def test_the_search_begins_nothing_that_the_final_reserve_would_pay(world):
             assert balance.free >= reserve
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(worlds)
 def test_the_state_replayed_from_the_journal_is_the_live_state(world):
     tree = small_tree(world["policy"], world["max_trials"])
@@ -151,7 +151,7 @@ def test_the_state_replayed_from_the_journal_is_the_live_state(world):
     assert again.ask() == Stop(engine.state.ended)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(salt=st.integers(0, 10_000), slots=st.integers(1, 4), cap_ms=st.integers(60_000, 400_000))
 def test_where_the_forecast_holds_nothing_that_was_begun_is_unaffordable(salt, slots, cap_ms):
     tree = small_tree("halving", None)
@@ -371,7 +371,7 @@ def test_a_kept_journal_is_what_was_appended():
 
 
 @given(st.integers(0, 4_000_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_an_orphaned_lease_is_charged_for_as_long_as_it_can_have_been_held(passed_ms):
     tree = small_tree("halving", 3)
     journal = begun(tree, AMPLE)

@@ -211,7 +211,7 @@ def standings_of(points):
     return standings
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(POINTS)
 def test_trials_are_ranked_by_fronts_over_all_objectives(points):
     ranks = naive_ranks(points)

@@ -77,7 +77,7 @@ def test_the_control_has_no_merged_rung_and_report_cells_are_never_forecast():
         tree_of(spec_of()).nodes(recipe(), MERGED, Half.SEARCH)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(subsets, st.sampled_from([13, 14])), min_size=1, max_size=12))
 def test_looks_share_the_trunks_of_single_tasks_and_differ_in_their_merges_alone(looked_at):
     paths = [look(mix, seed) for mix, seed in looked_at]

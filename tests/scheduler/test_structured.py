@@ -96,7 +96,7 @@ def test_a_mix_that_ended_without_a_score_is_waited_for_no_more():
     assert list(alone) == list(beside)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 1_000), st.integers(0, 12))
 def test_proposals_in_between_change_no_later_one(seed, n):
     asked, tried = taught(SPACE, n, seed)
@@ -137,7 +137,7 @@ def test_after_the_first_looks_mixes_are_known_better_than_after_random_ones():
     assert np.mean(designed) < 0.9 * np.mean(drawn)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 1_000))
 def test_two_workers_that_ask_at_once_get_different_mixes(seed):
     sampler, tried = taught(SPACE, 10, seed)
@@ -175,7 +175,6 @@ def test_the_price_divides_what_is_gained_and_cools(of_hours):
     np.testing.assert_allclose(judged("per-hour", 10_000)[0], plain)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 5_000))
 def test_neighbours_are_mixes_of_the_space_one_step_away(seed):
     draws = random.Random(seed)

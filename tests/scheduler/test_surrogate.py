@@ -84,7 +84,6 @@ def test_the_control_is_the_origin_and_every_column_but_one_is_zero_there():
     assert studied(Truth.of(TASKS, 0), 30, 0).fit().origin == pytest.approx(40.0, abs=1.0)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(RUNGS))
 def test_a_row_is_as_long_as_promised_and_finite(seed, tokens):
     features = Features(SPACE, RUNGS)
@@ -111,7 +110,7 @@ def test_a_measurement_of_few_examples_moves_the_surrogate_less():
     assert after(0.4) > 1.5 * after(4.0) > 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 500), st.integers(1, 6))
 def test_believing_makes_surer_and_changes_no_mean(seed, n):
     fit, features = studied(Truth.of(TASKS, 2), 20, 2).fit(), Features(PLAIN, RUNGS)

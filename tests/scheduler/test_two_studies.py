@@ -105,7 +105,7 @@ def shared(folder, world):
     return Shared(folder, slots=world["slots"], bench=bench, cap=DeviceTime(world["cap_ms"]))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(worlds)
 def test_no_stage_is_worked_at_twice_and_every_study_ends(world):
     with tempfile.TemporaryDirectory() as folder:
@@ -117,7 +117,7 @@ def test_no_stage_is_worked_at_twice_and_every_study_ends(world):
         assert journal.facts
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(worlds, st.integers(0, 40), st.booleans())
 def test_what_a_killed_study_was_at_is_taken_over_when_its_claim_expires(world, n_steps, restarts):
     with tempfile.TemporaryDirectory() as folder:

@@ -212,7 +212,7 @@ def test_a_merge_without_a_target_has_no_head_for_a_task_that_needs_one(trained)
 @pytest.mark.mirror
 def test_a_real_encoder_is_merged_with_real_tasks(mirror, tmp_path):
     bench = Bench(mirror, tmp_path)
-    parts = [(single(bench, "anli"), 0.5), (single(bench, "squad_v2"), 0.5)]
+    parts = [(single(bench, "ccg"), 0.5), (single(bench, "cosmosqa"), 0.5)]
     control = bench.target(tokens=300, name="panx")
     for stage in (*(part for part, _ in parts), control):
         done(bench, stage)

@@ -14,6 +14,7 @@ import trainers.watchdog
 from trainers.watchdog import Watchdog
 
 LIMIT_S = 0.6
+N_ATTEMPTS = 5  # a busy machine makes one late; a watchdog that is late is late every time
 WORKER = """
 import ctypes, os, signal, subprocess, sys, time
 from trainers.watchdog import Watchdog
@@ -35,11 +36,12 @@ def worker(body: str) -> subprocess.Popen:
 
 
 def outcome(process: subprocess.Popen) -> tuple[int, list[str]]:
-    out, _ = process.communicate(timeout=30)
-    return process.returncode, out.split()
+    with process.stdout:
+        out = process.stdout.read()  # communicate() would not see what readline() has read ahead
+    return process.wait(120), out.split()
 
 
-def ends(pid: int, within_s: float = 10.0) -> bool:
+def ends(pid: int, within_s: float = 30.0) -> bool:
     """Whether a process that is not our child ends within some seconds."""
     end_s = time.monotonic() + within_s
     while time.monotonic() < end_s:
@@ -62,12 +64,18 @@ HANGS = {
 
 @pytest.mark.parametrize("hang", HANGS.values(), ids=HANGS.keys())
 def test_a_worker_that_hangs_is_ended_when_its_lease_is_over(hang):
-    body = f"with watchdog.guarding({LIMIT_S}):\n    print(time.monotonic(), flush=True)\n    {hang}"
-    process = worker(body)
-    code, (begun_s,) = outcome(process)
-    assert code == -signal.SIGKILL
-    assert LIMIT_S - 0.05 <= time.monotonic() - float(begun_s) < LIMIT_S + 2.0
-    assert ends(process.watchdog)
+    body = f"print(time.monotonic(), flush=True)\nwith watchdog.guarding({LIMIT_S}):\n    {hang}"
+    for _ in range(N_ATTEMPTS):
+        process = worker(body)
+        code, (begun_s,) = outcome(process)
+        took_s = time.monotonic() - float(begun_s)
+        assert code == -signal.SIGKILL
+        assert took_s >= LIMIT_S - 0.05
+        assert ends(process.watchdog)
+        if took_s < LIMIT_S + 2.0:
+            break
+    else:
+        pytest.fail(f"a lease of {LIMIT_S} s lasted {took_s:.1f} s")
 
 
 def test_a_lease_that_ends_in_time_costs_its_worker_nothing():
@@ -89,7 +97,7 @@ def test_a_lease_that_raises_is_over_too():
 
 
 def test_a_watchdog_ends_with_its_worker_even_if_a_child_of_that_keeps_the_pipe():
-    process = worker("if os.fork() == 0: time.sleep(20); os._exit(0)\ntime.sleep(60)")
+    process = worker("if os.fork() == 0: time.sleep(40); os._exit(0)\ntime.sleep(60)")
     process.kill()
     process.wait()
     process.stdout.close()
