@@ -18,7 +18,7 @@ from trainers.features import features, folder_of, stored_features, tokenizer_di
 from trainers.fingerprint import fingerprint
 from trainers.stage import CODE_VERSION, TaskShare
 from trainers.tasks.canonical import VERSION, training_examples
-from trainers.tasks.source import Source
+from trainers.tasks.source import DataIdentity, Source
 from trainers.tasks.spec import Split, TaskSpec
 
 if TYPE_CHECKING:
@@ -61,8 +61,17 @@ def taught(
                     f"{wanted[identity.name]} and the source has {identity.revision}. Start a new "
                     "study, or bring the old data back."
                 )
-            part = _part(task, split, language, source, tokenizer=tokenizer, cache_dir=cache_dir)
-            parts.append(part)
+            parts.append(
+                _part(
+                    task,
+                    split,
+                    language,
+                    source,
+                    identity=identity,
+                    tokenizer=tokenizer,
+                    cache_dir=cache_dir,
+                )
+            )
     if len(parts) < len(wanted):
         raise MalformedDataError(
             f"{task.name} is to be trained on {len(wanted)} sets of data and the source has "
@@ -77,6 +86,7 @@ def _part(
     language: str,
     source: Source,
     *,
+    identity: DataIdentity,
     tokenizer: PreTrainedTokenizerBase,
     cache_dir: Path,
 ) -> _Taught:
@@ -85,7 +95,7 @@ def _part(
         "task": task.definition,
         "split": split,
         "language": language,
-        "data": source.identity(split, language),
+        "data": identity,
         "tokenizer": tokenizer_digest(tokenizer),
         "examples": VERSION,
         "code": CODE_VERSION,
