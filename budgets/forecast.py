@@ -82,10 +82,17 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What work will take: the expected device time, and a bound to hold for it."""
+    """What work will take.
+
+    Attributes:
+        expected: device time.
+        upper: a bound to hold for it.
+        load: the part of ``expected`` that is loading.
+    """
 
     expected: DeviceTime
     upper: DeviceTime
+    load: DeviceTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,8 @@ class Forecast:
         expected = DeviceTime(math.ceil(done_ms + fit.load_ms))
         most_load_ms = max(fit.most_load_ms, _FACTOR_FLOOR * fit.load_ms)
         upper = DeviceTime(math.ceil(self._factor(fit) * done_ms + most_load_ms))
-        return Estimate(expected, max(upper, expected.scaled(_FACTOR_FLOOR), expected + _MARGIN))
+        bound = max(upper, expected.scaled(_FACTOR_FLOOR), expected + _MARGIN)
+        return Estimate(expected, bound, DeviceTime(round(fit.load_ms)))
 
     def _refresh(self) -> None:
         """Read again the bills of every key that has learned since."""

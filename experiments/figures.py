@@ -121,7 +121,7 @@ def pareto(study: Study, found: Sequence[Standing]) -> Picture:
     caption = (
         f"The front (red) runs {ends}{points(front[-1].score)} at {hours(front[-1].alone)}; cost is "
         "all intermediate, target and evaluation stages of a recipe as if it shared none, without "
-        "pretraining."
+        "pretraining and without loading, which depends on the worker and the order of stages."
     )
     return Picture(name, title, caption, draw(name, 3.9, paint))
 

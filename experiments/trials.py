@@ -1,8 +1,9 @@
 """Trials by rung: cells, score, and what the recipe costs on its own.
 
-A trial's own cost leaves sharing out: it is what every stage on its way to that rung was charged,
-whichever trial paid, so that two recipes are compared by what they need and not by who came first.
-Pretraining, which all recipes of a study have in common, is left out.
+A trial's own cost leaves sharing out: it is what every stage on its way to that rung took, whichever
+trial paid, so that two recipes are compared by what they need and not by who came first. For the same
+reason loading and idling are left out, and of a stage that the store had what it was expected to take is
+in (``scheduler/stage_cost.py``). Pretraining, which all recipes of a study have in common, is left out.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from budgets.amount import DeviceTime
 from experiments.load import Study
+from scheduler.stage_cost import stage_cost
 from scheduler.state import StageRecord, StudyState
 from scheduler.trial import Role, Trial
 from trainers.order import CellScore
@@ -29,7 +31,7 @@ class Standing:
         score: mean over target tasks of the mean over their cells, points.
         cells: (task, language) -> score.
         stages: evaluate stages by fingerprint -> task.
-        alone: device time of all stages on the way, whoever paid.
+        alone: device time of all stages on the way, whoever paid, without loading.
         store: where its stages lie.
     """
 
@@ -122,6 +124,7 @@ def trial_rows(study: Study, standing: tuple[Standing, ...]) -> tuple[TrialRow, 
 def _standing(study: Study, trial: Trial, rung: int, half: Half, records: list[StageRecord]) -> Standing:
     cells = {(cell.task, cell.language): cell for record in records for cell in record.scores}
     way = {r.name: r for record in records for r in _way(study.state, record)}
+    rate = study.spec.budget.devices.highest_rate
     return Standing(
         trial=trial,
         rung=rung,
@@ -129,7 +132,9 @@ def _standing(study: Study, trial: Trial, rung: int, half: Half, records: list[S
         score=score_of({cell: scored.value for cell, scored in cells.items()}) if cells else 0.0,
         cells=cells,
         stages={r.name: r.config.task for r in records if isinstance(r.config, EvaluateStage)},
-        alone=DeviceTime.total(r.charged for r in way.values() if r.config.kind != "pretrain"),
+        alone=DeviceTime.total(
+            stage_cost(r, rate).own for r in way.values() if r.config.kind != "pretrain"
+        ),
         store=study.store,
     )
 

@@ -12,9 +12,10 @@ from scheduler.arms import observed_as
 from scheduler.demand import Bundle, Demand, Needed, needed
 from scheduler.facts import StageShared, TrialMoved
 from scheduler.inference import figures
-from scheduler.lessons import lesson_of, worked
+from scheduler.lessons import lesson_of
 from scheduler.observation import Observation
 from scheduler.score import group_means, sampling_error, score
+from scheduler.stage_cost import StageCost, stage_cost
 from scheduler.state import StudyState
 from scheduler.tree import Node, StageTree, union
 from scheduler.trial import MERGED, Recipe, Role, Trial, TrialState
@@ -26,7 +27,6 @@ MAX_TRUNCATED = 6  # attempts that may end at their deadline; each hold is twice
 GRACE = DeviceTime(1_500)  # to stop within one step and save; longest seen in docs/measurements.md
 _GRACE_SHARE = 0.05
 START_UP = DeviceTime(20_000)  # a process, its imports and a model; docs/measurements.md, "start-up"
-_COUNTED = (Outcome.DONE, Outcome.TRUNCATED, Outcome.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,14 @@ class Terms:
     Attributes:
         attempt: 1 for the first try.
         expected: device time the stage will take.
+        load: the part of it that is loading.
         limit: of the hold.
         grace: the part of it that is for stopping and saving.
     """
 
     attempt: int
     expected: DeviceTime
+    load: DeviceTime
     limit: DeviceTime
     grace: DeviceTime
 
@@ -148,7 +150,7 @@ class Climb:
         mine = any(lease.started.trial == trial.name for lease in record.leases)
         noted = node.name in self._state.shared.get(trial.name, ())
         if not (mine or noted or node.name in self._bases):
-            yield StageShared(trial.name, node.name, self._cost_ms(node))
+            yield StageShared(trial.name, node.name, self._cost(node).whole.ms)
 
     def _finished(self, trial: Trial, goal: int, *, pauses: bool) -> tuple[TrialMoved, ...]:
         value = score(self._cells(trial))
@@ -191,7 +193,7 @@ class Climb:
         estimate = self._forecast.estimate(node.work)
         limit = _limit(estimate, record.truncations if record else 0) + (START_UP if fresh else ZERO)
         attempt = len(record.leases) + 1 if record else 1
-        return Terms(attempt, estimate.expected, limit, _grace(estimate))
+        return Terms(attempt, estimate.expected, estimate.load, limit, _grace(estimate))
 
     def follow(self, fact: object) -> None:
         """Note what a fact changed of what climbing trials need; the state has taken it."""
@@ -218,18 +220,18 @@ class Climb:
 
     def bundle_cost(self, bundle: Bundle) -> DeviceTime:
         """What :meth:`missing_cost` is for the recipes of ``bundle``."""
-        return self._cost(bundle.needed(self._state))
+        return self._still(bundle.needed(self._state))
 
     def cost_of(self, nodes: Iterable[Node]) -> DeviceTime:
         """Forecast of those of ``nodes`` that are neither done nor in flight, at the dearest rate."""
-        return self._cost(Counter(needed(self._state, nodes)))
+        return self._still(Counter(needed(self._state, nodes)))
 
     def committed(self) -> DeviceTime:
         """The same for what each climbing trial still needs, in all; shared stages count for each."""
         ways = self._demand.ways.items()
-        return DeviceTime(sum(n * self._cost(Counter(way)).ms for way, n in ways))
+        return DeviceTime(sum(n * self._still(Counter(way)).ms for way, n in ways))
 
-    def _cost(self, way: Mapping[Needed, int]) -> DeviceTime:
+    def _still(self, way: Mapping[Needed, int]) -> DeviceTime:
         expected_ms = slack_ms = 0
         for one, n in way.items():
             estimate = self._forecast.estimate(one.work)
@@ -241,7 +243,8 @@ class Climb:
     def path_cost_ms(self, trial: Trial) -> dict[int, int]:
         """Device time of the whole way to each finished rung that trains, shared stages included.
 
-        A look at merged encoders has no part in the cost of a recipe.
+        Loading is left out (scheduler/stage_cost.py). A look at merged encoders has no part in the cost
+        of a recipe.
         """
         return {rung: self._path_ms(trial, rung) for rung in trial.trained_scores}
 
@@ -256,24 +259,15 @@ class Climb:
         """As above for one rung; counted once, since a stage that is done costs no more."""
         if (trial.name, rung) not in self._path_costs:
             nodes = self._nodes(trial.recipe, rung, self.half(trial))
-            self._path_costs[trial.name, rung] = sum(self._cost_ms(node) for node in nodes)
+            self._path_costs[trial.name, rung] = sum(self._cost(node).own.ms for node in nodes)
         return self._path_costs[trial.name, rung]
 
-    def _cost_ms(self, node: Node) -> int:
-        """What the stage cost when it worked; the pretrained encoder is given, not chosen.
-
-        One that the store had already costs this study next to nothing, and would cost anyone else
-        what was expected of it.
-        """
+    def _cost(self, node: Node) -> StageCost:
+        """Of a stage that is done; the pretrained encoder is given, not chosen."""
         record = self._state.stages.get(node.name)
         if node.name in self._bases or record is None:
-            return 0
-        counted = [(x.started, x.measurement) for x in record.leases if x.measurement is not None]
-        counted = [(started, m) for started, m in counted if m.outcome in _COUNTED]
-        if not any(worked(m) for _, m in counted):
-            expected_ms = max((started.expected_ms for started, _ in counted), default=0)
-            return DeviceTime(expected_ms).scaled(self._rate).ms
-        return sum(m.cost.total.ms for _, m in counted)
+            return StageCost(ZERO, ZERO)
+        return stage_cost(record, self._rate)
 
     def _path(self, trial: Trial) -> tuple[Node, ...]:
         return self._nodes(trial.recipe, trial.rung, self.half(trial))

@@ -195,7 +195,14 @@ class Engine:
         """Reserve a claimed stage; None where it is not affordable."""
         hold = f"{trial.name}/{node.name}/{terms.attempt}"
         started = StageStarted(
-            trial.name, hold, node.name, node.stage, terms.attempt, terms.expected.ms, self._moment()
+            trial.name,
+            hold,
+            node.name,
+            node.stage,
+            terms.attempt,
+            terms.expected.ms,
+            self._moment(),
+            expected_load_ms=terms.load.ms,
         )
         try:
             dear = terms.limit.scaled(self._spec.budget.devices.highest_rate)

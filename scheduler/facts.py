@@ -97,6 +97,7 @@ class StageStarted:
 
     Attributes:
         expected_ms: forecast device time.
+        expected_load_ms: the part of it that is loading; 0 in journals that are older.
         granted: ``budgets.clock.moment`` of the grant, empty in simulations.
     """
 
@@ -107,6 +108,7 @@ class StageStarted:
     attempt: int
     expected_ms: int
     granted: str = ""
+    expected_load_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

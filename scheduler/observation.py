@@ -19,7 +19,7 @@ class Observation:
         score: in points.
         error: standard deviation of ``score`` that the number of scored examples implies, in points.
         groups: mean over the target tasks of each group, in points.
-        cost_ms: device time of the whole way to the rung, shared stages included.
+        cost_ms: device time of the whole way to the rung, shared stages included and loading left out.
         spent_ms: device time of all that the study had measured by then.
     """
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from scheduler.climb import Climb
 from scheduler.mix import Mix
+from scheduler.stage_cost import own_part
 from scheduler.tree import Node, StageTree
 from scheduler.trial import MERGED, Arm, Recipe
 from trainers.stage import Half, StageKind
 
 
 class RungPrices:
-    """Device time of a mix at a rung, that of the rungs below left out.
+    """Device time of a mix at a rung, loading and that of the rungs below left out.
 
     Counted for a mix of all tasks that shares no stage with anybody, in each of some arms. At
     ``MERGED`` the stages that are merged are left out: all mixes share them.
@@ -27,7 +28,11 @@ class RungPrices:
     def __call__(self, rung: int) -> int:
         """Milliseconds expected at ``rung``, at least one."""
         added = (node for one in self._stand_ins for node in self._added(one, rung))
-        return max(1, sum(self._climb.terms(node).expected.ms for node in added))
+        return max(1, sum(self._own_ms(node) for node in added))
+
+    def _own_ms(self, node: Node) -> int:
+        terms = self._climb.terms(node)
+        return own_part(node.stage, terms.expected, terms.load).ms
 
     def _added(self, stand_in: Recipe, rung: int) -> list[Node]:
         nodes = self._tree.nodes(stand_in, rung, Half.SEARCH)

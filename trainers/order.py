@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from budgets.amount import DeviceTime
-from budgets.bill import Bill
+from budgets.bill import Bill, Purpose
 from trainers.stage import Stage
 
 
@@ -93,3 +93,9 @@ class Measurement:
     def cost(self) -> Bill:
         """The bill at the device's rate: what the ledger is charged."""
         return self.bill if self.rate == 1.0 else self.bill.scaled(self.rate)
+
+    @property
+    def own_cost(self) -> DeviceTime:
+        """The cost without loading and idling, which depend on what the worker did before."""
+        amounts = self.cost.items()
+        return DeviceTime.total(a for p, a in amounts if p not in (Purpose.LOAD, Purpose.IDLE))

@@ -29,6 +29,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from scheduler.stage_cost import stage_cost
 from scheduler.trial import MERGED, Arm, Role, rung_word
 from trainers.stage import EvaluateStage, Half, IntermediateStage, MergeStage, TargetStage
 
@@ -156,7 +157,7 @@ def ladder_trust(
 
 
 def _billed_ms(state: StudyState, rungs: Sequence[int], seed: int) -> Counter[int]:
-    """Device time of the search's stages by the rung that they serve first."""
+    """Device time of the search's stages, loading left out, by the rung that they serve first."""
     billed: Counter[int] = Counter()
     rung_of: dict[str | None, int] = {}
     for name, record in state.stages.items():  # parents first
@@ -171,7 +172,7 @@ def _billed_ms(state: StudyState, rungs: Sequence[int], seed: int) -> Counter[in
                 rung_of[name] = MERGED
             case _:
                 continue
-        billed[rung_of[name]] += record.charged.ms
+        billed[rung_of[name]] += stage_cost(record, rate=1.0).own.ms
     return billed
 
 

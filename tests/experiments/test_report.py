@@ -24,7 +24,7 @@ from experiments.page import pictures
 from experiments.report import report_json, report_text, write_report
 from experiments.search import pareto_front, rung_links
 from experiments.sharing import sharing, without_sharing
-from experiments.trials import score_of, standings
+from experiments.trials import is_control, score_of, standings
 from scheduler.errors import NoRunError
 from scheduler.facts import (
     PriorRead,
@@ -318,6 +318,19 @@ def test_no_point_of_the_pareto_front_is_beaten(whole_study):
     for one in front:
         assert not any(s.score >= one.score and s.alone < one.alone for s in found)
     assert max(found, key=lambda s: s.score) in front
+
+
+def test_score_is_shown_against_a_cost_without_loading(whole_study):
+    study = open_study(whole_study)
+    (control,) = {s.alone.ms for s in standings(study, Half.SEARCH) if is_control(s.trial)}
+    bills = [
+        lease.measurement.cost.amounts
+        for record in study.state.stages.values()
+        for lease in record.leases
+        if lease.started.trial == "t0000" and record.config.kind != "pretrain"
+    ]
+    assert control == sum(b[p].ms for b in bills for p in b if p not in (Purpose.LOAD, Purpose.IDLE))
+    assert all(b[Purpose.LOAD] and b[Purpose.IDLE] for b in bills)
 
 
 def test_rungs_are_linked_over_the_trials_scored_at_both(whole_study):
