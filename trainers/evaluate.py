@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerBase
 
+    from trainers.cells import Cells
     from trainers.families.base import Batch, Examples, Family, Records
     from trainers.models import ModelEntry
     from trainers.stage import ScoringStage
-    from trainers.tasks.source import Source
     from trainers.tasks.spec import TaskSpec
 
 
@@ -47,7 +47,7 @@ def evaluate(
     *,
     tokenizer: PreTrainedTokenizerBase,
     entry: ModelEntry,
-    source: Source,
+    cells: Cells,
     cache_dir: Path,
     batch_tokens: int,
     device: torch.device,
@@ -62,7 +62,7 @@ def evaluate(
         head: the task's head.
         tokenizer: the model's.
         entry: the model's entry, for its retrieval layer and pooling.
-        source: where examples come from.
+        cells: where examples come from.
         cache_dir: where tokenised examples are kept.
         batch_tokens: tokens of a batch at most, padding counted; a longer example goes alone.
         device: where batches are sent.
@@ -76,12 +76,11 @@ def evaluate(
         DeadlinePassed: the lease ended first.
     """
     from trainers.features import features
-    from trainers.tasks.canonical import cell_examples
 
     scores, tables = [], []
     bf16 = uses_bf16(stage.model.precision, device)
     for language in stage.languages:
-        examples = cell_examples(task, language, stage.half, source, stage.max_examples)
+        examples = cells.examples(task, language, stage.half, stage.max_examples, stage.data)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
             records = score_cell(
                 examples,
@@ -136,8 +135,9 @@ def score_cell(
 def scored_ids(examples: Dataset) -> list[str]:
     """Ids of the examples that have a record: all, or those whose column ``scored`` is true."""
     if "scored" not in examples.column_names:
-        return list(examples["id"])
-    return [name for name, scored in zip(examples["id"], examples["scored"], strict=True) if scored]
+        return list(examples["id"][:])
+    columns = examples.select_columns(["id", "scored"])[:]
+    return [name for name, scored in zip(columns["id"], columns["scored"], strict=True) if scored]
 
 
 def cell_score(task: TaskSpec, language: str, records: Records) -> CellScore:

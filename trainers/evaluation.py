@@ -207,7 +207,7 @@ class _Run:
             self._head,
             tokenizer=warm.tokenizer(stage.model),
             entry=warm.entry(stage.model),
-            source=warm.source,
+            cells=warm.cells,
             cache_dir=warm.cache_dir,
             batch_tokens=self._batch_tokens,
             device=warm.device,

@@ -20,6 +20,7 @@ from trainers.adapter_places import FULL
 from trainers.adapters import Adapter, Left
 from trainers.batches import TaskBatches
 from trainers.bodies import Bodies, Body
+from trainers.cells import Cells
 from trainers.checkpoints import StageStore
 from trainers.encoder import (
     load_encoder,
@@ -66,6 +67,7 @@ class WarmCache:
         self.cache_dir = Path(settings.cache_dir)
         self.device = torch.device(settings.device)
         self.source = open_source(settings.source_kind, settings.source_path, settings.revisions)
+        self.cells = Cells(self.source)
         self._tokenizers: dict[str, PreTrainedTokenizerBase] = {}
         self.n_skipped: dict[tuple[DataIdentity, ...], int] = {}  # rows that training leaves out
         self._features: dict[tuple[str, str, tuple[DataIdentity, ...]], Dataset] = {}

@@ -9,6 +9,7 @@ import torch
 from tiny_model import ENTRY, PAD_ID, WIDTH, as_rows, tiny_encoder
 from transformers import AutoTokenizer
 
+from trainers.cells import Cells
 from trainers.errors import MissingDataError
 from trainers.evaluate import evaluate
 from trainers.families import family
@@ -132,7 +133,7 @@ def test_real_rows_of_a_language_are_scored(mirror, tokenizer, name, tmp_path):
         family(task.family).make_head(WIDTH, task),
         tokenizer=tokenizer,
         entry=ENTRY,
-        source=FewRows(source),
+        cells=Cells(FewRows(source)),
         cache_dir=tmp_path,
         batch_tokens=2048,
         device=torch.device("cpu"),

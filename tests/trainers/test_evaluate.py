@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tiny_model import CELL, PAD_ID, WIDTH, tiny_encoder, tiny_task, tiny_tokenizer
 from transformers import AutoModel, AutoTokenizer
 
+from trainers.cells import Cells
 from trainers.evaluate import (
     DeadlinePassed,
     batch_rows,
@@ -170,7 +171,7 @@ def evaluated(task, languages, encoder, tokenizer, source, model, cache_dir, unt
         family(task.family).make_head(encoder.config.hidden_size, task),
         tokenizer=tokenizer,
         entry=MODELS[model],
-        source=source,
+        cells=Cells(source),
         cache_dir=cache_dir,
         batch_tokens=2048,
         device=torch.device("cpu"),

@@ -5,7 +5,7 @@ from transformers import PreTrainedTokenizerFast
 
 from trainers.errors import ModelError, TaskError
 from trainers.families import family
-from trainers.families.sequences import Frame, longest, pad
+from trainers.families.sequences import Frame, longest, pad, token_ids
 from trainers.tasks.spec import FamilyName
 
 
@@ -43,3 +43,16 @@ def test_padding_is_masked_out():
     batch = pad([[5, 6, 7], [8]], pad_id=1)
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 1, 1]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_texts_that_are_equal_are_tokenised_once_and_stay_in_their_places():
+    given, tokenizer = [], tiny_tokenizer()
+
+    def counting(texts, **how):
+        given.extend(texts)
+        return tokenizer(texts, **how)
+
+    texts = ["the cat", "", "a dog", "the cat", "the cat"]
+    ids = token_ids(counting, texts)
+    assert given == ["the cat", "", "a dog"]
+    assert ids == [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from trainers.cells import Cells
 from trainers.encoder import load_encoder
 from trainers.errors import EmptySplitError, MalformedDataError
 from trainers.evaluate import evaluate
@@ -238,7 +239,7 @@ def scores_of(mirror, tmp_path, name, languages):
         torch.nn.Identity(),
         tokenizer=AutoTokenizer.from_pretrained(f"{mirror}/models/mini-xlmr"),
         entry=MODELS["mini-xlmr"],
-        source=Few(MirrorSource(mirror)),
+        cells=Cells(Few(MirrorSource(mirror))),
         cache_dir=tmp_path,
         batch_tokens=2048,
         device=torch.device("cpu"),

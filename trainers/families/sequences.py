@@ -122,14 +122,13 @@ def longest(task: TaskSpec, tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text, without special tokens, not cut."""
-    if not texts:
+    """Token ids of each text, without special tokens, not cut; equal texts share a list."""
+    distinct = list(dict.fromkeys(texts))
+    if not distinct:
         return []
-    encoded = tokenizer(
-        list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False
-    )
-    ids: list[list[int]] = encoded["input_ids"]
-    return ids
+    encoded = tokenizer(distinct, add_special_tokens=False, return_attention_mask=False, verbose=False)
+    known: dict[str, list[int]] = dict(zip(distinct, encoded["input_ids"], strict=True))
+    return [known[text] for text in texts]
 
 
 def pad(

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from trainers.features import features
 from trainers.stage import Half
-from trainers.tasks.canonical import cell_examples
 from trainers.tasks.examples import QUERY
 from trainers.tasks.spec import FamilyName
 
@@ -69,7 +68,7 @@ def cells_of(stage: InferStage, warm: WarmCache) -> tuple[Cell, ...]:
     task, tokenizer = warm.task(stage.task), warm.tokenizer(stage.model)
     cells = []
     for language in stage.languages:
-        found = cell_examples(task, language, Half.SEARCH, warm.source, stage.max_examples)
+        found = warm.cells.examples(task, language, Half.SEARCH, stage.max_examples, stage.data)
         encoded = features(found, task, tokenizer, training=False, cache_dir=warm.cache_dir)
         cells.append(Cell(language, found, encoded))
     return tuple(cells)

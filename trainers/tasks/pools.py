@@ -157,7 +157,8 @@ def _groups(rows: Dataset, where: str) -> list[str]:
         for key in keys[1:]:
             low, high = sorted((first_of(keys[0]), first_of(key)))
             joined[high] = low
-    return [first_of(keys[0]) if keys else name for keys, name in zip(keys_of, rows["id"], strict=True)]
+    names = rows["id"][:]
+    return [first_of(keys[0]) if keys else name for keys, name in zip(keys_of, names, strict=True)]
 
 
 def _cell(table: pa.Table, parts: NDArray[np.int32], key: Sequence[str]) -> Dataset:
