@@ -71,6 +71,16 @@ class TaskBatches:
             return rows, Position(position.epoch, position.index + 1)
         return rows, Position(position.epoch + 1, 0)
 
+    @property
+    def most_tokens(self) -> int:
+        """Of a batch at most, with padding."""
+        return max(self._batch_tokens, int(self._lengths.max()))
+
+    @property
+    def longest(self) -> Mapping[str, Any]:
+        """The row that takes most of a batch."""
+        return _rows(self._features, np.argmax(self._lengths, keepdims=True))[0]
+
     def plan(self, epoch: int) -> list[NDArray[np.int64]]:
         """The row numbers of every batch of one epoch; each row is in exactly one."""
         if epoch != self._epoch:

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainers.provenance import cpu_name
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _REPEATS = 5
 _MATRIX_ROWS = {"cpu": 1024, "cuda": 8192}
 _COPY_BYTES = {"cpu": 1 << 27, "cuda": 1 << 29}
+_CONTAINER = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,13 @@ def facts_of(device: torch.device) -> DeviceFacts:
     return _gpu(device.index or 0) if device.type == "cuda" else _cpu()
 
 
+def name_of(device: torch.device) -> str:
+    """What the driver calls a GPU, or the system its processor."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+
+
 def memory_bytes_of(device: torch.device) -> int:
     """Memory of the device; for the CPU, of the machine."""
     import torch
@@ -82,6 +91,34 @@ def memory_bytes_of(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def free_bytes_of(device: torch.device) -> int:
+    """Memory that this process may still take of the device; for the CPU, of machine and container."""
+    import torch
+
+    if device.type == "cuda":
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached
+    available = _kilobytes(Path("/proc/meminfo")).get("MemAvailable")
+    free = memory_bytes_of(device) if available is None else available * 1024
+    limit, used = (_CONTAINER / name for name in ("memory.max", "memory.current"))
+    text = limit.read_text() if limit.is_file() else "max"
+    return free if text.strip() == "max" else min(free, int(text) - int(used.read_text()))
+
+
+def resident_bytes() -> int | None:
+    """Memory of this process that no file stands behind; None where the system does not say."""
+    anonymous = _kilobytes(Path("/proc/self/status")).get("RssAnon")
+    return None if anonymous is None else anonymous * 1024
+
+
+def _kilobytes(listing: Path) -> dict[str, int]:
+    """The lines ``name: number kB`` of one of Linux's listings; none elsewhere."""
+    if not listing.is_file():
+        return {}
+    parts = (line.split() for line in listing.read_text(encoding="utf-8").splitlines())
+    return {part[0][:-1]: int(part[1]) for part in parts if len(part) == 3 and part[2] == "kB"}
 
 
 def _cpu() -> DeviceFacts:

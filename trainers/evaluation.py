@@ -25,6 +25,7 @@ from budgets.bill import Purpose
 from trainers.checkpoints import PARTIAL, StageStore
 from trainers.errors import InfeasibleError
 from trainers.evaluate import DeadlinePassed, evaluate
+from trainers.fitting import Fits
 from trainers.loop import SaveRhythm
 from trainers.memory import free_cached, ran_out
 from trainers.order import CellScore, Outcome
@@ -127,7 +128,11 @@ class _Run:
         self._cells = _Cells()
         self._n_saved = 0
         self._rhythm = SaveRhythm(lease.clock, self.save_partial)
-        self._batch_tokens = BATCH_TOKENS[warm.device.type]
+        self._fits = Fits(warm.cache_dir, warm.device)
+        self._kind = ("score", stage.model, warm.task(stage.task).family)
+        known = self._fits.of(*self._kind).most_tokens
+        usual = BATCH_TOKENS[warm.device.type]
+        self._batch_tokens = min(usual, known or usual)
         self._encoder: PreTrainedModel
         self._head: nn.Module
         self.facts: dict[str, float] = {}
@@ -151,7 +156,7 @@ class _Run:
 
         Raises:
             DeadlinePassed: the lease ended between two batches.
-            InfeasibleError: memory ran out though batches had been halved.
+            InfeasibleError: memory ran out under batches no larger than a single text may be.
         """
         for language in self._stage.languages:
             if language not in self._cells.scores:
@@ -180,7 +185,7 @@ class _Run:
         return tuple(cells.scores.values())
 
     def _within_memory(self, language: str) -> tuple[CellScore, pa.Table]:
-        """One cell; once per stage again, and from then on, with batches of half the size."""
+        """One cell; again, and from then on, with batches of half the size while memory runs out."""
         while True:
             try:
                 return self._score(language)
@@ -190,13 +195,15 @@ class _Run:
                 text = " ".join(str(error).split())[:200]
             # Only here, past the traceback that held them, are the failed batch's tensors free.
             free_cached()
-            if self.facts:
+            self.facts["oom_splits"] = self.facts.get("oom_splits", 0.0) + 1.0
+            if self._batch_tokens <= self._warm.entry(self._stage.model).max_length:
                 raise InfeasibleError(
                     f"out of memory while scoring {self._stage.task} in {language}, with batches of "
-                    f"{self._batch_tokens} tokens ({text}). Use a larger device."
+                    f"{self._batch_tokens} tokens, a single text as long as the model reads ({text}). "
+                    "Use a larger device."
                 )
-            self.facts["oom_splits"] = 1.0
             self._batch_tokens //= 2
+            self._fits.lower(self._batch_tokens, *self._kind)
 
     def _score(self, language: str) -> tuple[CellScore, pa.Table]:
         warm, stage = self._warm, self._stage

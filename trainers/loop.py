@@ -6,8 +6,9 @@ micro-batches, adds up their gradients, clips, and moves the weights. All random
 
 Nothing inside a step waits for a GPU: losses and gradient norms stay there and are looked at every
 ``_CHECK_STEPS`` steps, on a CPU after each. One that is not finite makes the recipe infeasible. So
-does memory that runs out twice: after the first time every micro-batch is trained in two halves, which
-changes neither the optimiser's batch nor, but for dropout, the result.
+does memory that is too small for the fewest rows that a task can be trained on; where it is too small
+for more, the task's micro-batches are trained in smaller parts from then on, which changes neither the
+optimiser's batch nor, but for dropout, the result.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from trainers.batches import Position, TaskBatches
 from trainers.devices import uses_bf16
 from trainers.errors import InfeasibleError
 from trainers.families.base import Batch, Family
-from trainers.memory import free_cached, halves, ran_out
+from trainers.memory import Parts, free_cached, ran_out
 from trainers.mixing import task_at
 from trainers.order import Outcome
 from trainers.schedule import Schedule
@@ -152,8 +153,8 @@ def train(learner: Learner, leg: Leg, training: Training, progress: Progress, lo
     and the leg can be continued from there.
 
     Raises:
-        InfeasibleError: a loss or a gradient is not a finite number, or memory ran out though every
-            micro-batch was halved.
+        InfeasibleError: a loss or a gradient is not a finite number, or memory ran out under as few
+            rows as the task can be trained on.
     """
     learner.assert_float32()
     learner.encoder.train()
@@ -176,10 +177,11 @@ def train(learner: Learner, leg: Leg, training: Training, progress: Progress, lo
 def _step_within_memory(
     learner: Learner, course: Course, leg: Leg, training: Training, progress: Progress
 ) -> StepLoss:
-    """The next step, once more in halves if memory runs out; a step that failed changed nothing."""
+    """The next step, again in smaller parts while memory runs out; one that failed changed nothing."""
     while True:
+        parts = Parts(progress.part_tokens.get(course.task, 0), course.family.least_rows)
         try:
-            return _step(learner, course, leg, training, progress)
+            return _step(learner, course, leg, training, progress, parts=parts)
         except (MemoryError, RuntimeError) as error:
             if not ran_out(error):
                 raise
@@ -187,16 +189,25 @@ def _step_within_memory(
         # Only here, past the traceback that held them, are the failed step's tensors free.
         learner.optimiser.zero_grad(set_to_none=True)
         free_cached()
-        if progress.oom_splits:
+        progress.oom_splits += 1
+        fewer_tokens = parts.halved()
+        if not fewer_tokens:
             raise InfeasibleError(
-                f"out of memory at step {progress.step} on task {course.task}, with batches in halves "
-                f"({text}). Lower batch_tokens, raise accumulation, or use a larger device."
+                f"out of memory at step {progress.step} on task {course.task}, with {parts.n_rows} rows "
+                f"of {parts.row_tokens} tokens, fewer cannot be trained ({text}). Use a larger "
+                "device, or leave the task out."
             )
-        progress.oom_splits = 1
+        progress.part_tokens[course.task] = fewer_tokens
 
 
 def _step(
-    learner: Learner, course: Course, leg: Leg, training: Training, progress: Progress
+    learner: Learner,
+    course: Course,
+    leg: Leg,
+    training: Training,
+    progress: Progress,
+    *,
+    parts: Parts,
 ) -> StepLoss:
     """One optimiser step on one task."""
     optimisation = training.optimisation
@@ -208,7 +219,7 @@ def _step(
 
     head = learner.heads[course.task]
     total = torch.zeros((), device=learner.device)
-    for batch, share in _parts(micro_batches, in_halves=bool(progress.oom_splits)):
+    for batch, share in _parts(micro_batches, parts):
         on_device = {
             name: tensor.to(learner.device, non_blocking=True) for name, tensor in batch.items()
         }
@@ -244,12 +255,10 @@ def _draw(
     return batches, n_tokens, position
 
 
-def _parts(
-    micro_batches: Sequence[tuple[Batch, int]], *, in_halves: bool
-) -> Iterator[tuple[Batch, float]]:
+def _parts(micro_batches: Sequence[tuple[Batch, int]], parts: Parts) -> Iterator[tuple[Batch, float]]:
     """What goes through the model at once, with its share of the step's loss."""
     for batch, n_rows in micro_batches:
-        for part, share in halves(batch, n_rows) if in_halves else ((batch, 1.0),):
+        for part, share in parts.of(batch, n_rows):
             yield part, share / len(micro_batches)
 
 

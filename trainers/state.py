@@ -42,7 +42,9 @@ class Progress:
         leg_start_tokens: ``n_tokens`` when that leg began.
         positions: the next batch of each task.
         steps_by_task: optimiser steps each task got.
-        oom_splits: 1 once memory ran out and batches are trained in halves, of this stage.
+        oom_splits: how often memory ran out and batches were cut into smaller parts, in this stage.
+        part_tokens: by task, tokens with padding that go through the model at once in this stage; none
+            for a task whose micro-batches go whole.
     """
 
     step: int = 0
@@ -53,6 +55,11 @@ class Progress:
     positions: dict[str, Position] = field(default_factory=dict)
     steps_by_task: dict[str, int] = field(default_factory=dict)
     oom_splits: int = 0
+    part_tokens: dict[str, int] = field(default_factory=dict)
+
+    def begin_stage(self) -> None:
+        """Mark that another stage goes on from here."""
+        self.leg, self.oom_splits, self.part_tokens = 0, 0, {}
 
     def begin_leg(self, leg: int) -> None:
         """Mark that ``leg`` begins here."""
@@ -60,7 +67,12 @@ class Progress:
 
     def copy(self) -> Progress:
         """An independent copy."""
-        return replace(self, positions=dict(self.positions), steps_by_task=dict(self.steps_by_task))
+        return replace(
+            self,
+            positions=dict(self.positions),
+            steps_by_task=dict(self.steps_by_task),
+            part_tokens=dict(self.part_tokens),
+        )
 
     def to_json(self) -> str:
         """As text."""

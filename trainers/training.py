@@ -24,7 +24,8 @@ from trainers.checkpoints import PARTIAL, StageStore
 from trainers.encoder import save_encoder
 from trainers.errors import InfeasibleError, ModelError
 from trainers.families import family
-from trainers.legs import TrainingStage, leg_of, n_legs
+from trainers.fitting import Fits, Fitting
+from trainers.legs import TrainingStage, leg_of, n_legs, shares_of
 from trainers.loop import Course, Losses, SaveRhythm, Training, train
 from trainers.meter import Meter
 from trainers.order import Outcome
@@ -32,7 +33,6 @@ from trainers.stage import (
     IntermediateStage,
     StageKind,
     TargetStage,
-    TaskShare,
     stage_name,
 )
 from trainers.state import Learner, Progress, Snapshot
@@ -56,8 +56,8 @@ class Trained:
     Attributes:
         outcome: how it ended.
         n_tokens: trained on in this lease, without padding.
-        facts: final loss, padding share, how often memory ran out, rows that ``trainers/tasks/rules.py``
-            leaves out.
+        facts: final loss, padding share, how often memory ran out, tokens of the largest part where
+            batches are cut, rows that ``trainers/tasks/rules.py`` leaves out.
         rates: the share of steps each task got, over the whole chain.
         error: why it is infeasible.
     """
@@ -135,6 +135,7 @@ class _Run:
         self._encoder: PreTrainedModel
         self._learner: Learner
         self._training: Training
+        self._fitting: Fitting
         self._progress = Progress()
         self._error = ""
         self._tokens_at_start = 0
@@ -177,7 +178,9 @@ class _Run:
             weights = (parameter for _, parameter in self._learner.named_parameters())
             n_bytes = _STATES * sum(weight.numel() * weight.element_size() for weight in weights)
             self._lease.save_s = n_bytes / _SAVE_BYTES_PER_S
-        self._restore()
+        fits = Fits(warm.cache_dir, warm.device)
+        self._fitting = Fitting(stage.model, self._learner, self._training, fits)
+        self._fitting.begin(self._progress, fresh=not self._restored())
         self._tokens_at_start = self._progress.n_tokens
 
     def _encoder_to_train(self) -> PreTrainedModel:
@@ -198,6 +201,8 @@ class _Run:
         except InfeasibleError as error:
             self._error = str(error)
             return Outcome.INFEASIBLE
+        finally:
+            self._fitting.note(self._progress)
 
     def _train_legs(self) -> Outcome:
         outcome = Outcome.DONE
@@ -237,18 +242,20 @@ class _Run:
         """Free the optimiser's state now: the save rhythm refers back to this object."""
         self.__dict__.clear()
 
-    def _restore(self) -> None:
+    def _restored(self) -> bool:
+        """Go back to where an earlier stage ended, or, and then it is true, where this one stopped."""
         stage = self._stage
         with self._store.reading(self._name + PARTIAL) as folder:
             if folder is not None:
                 self._progress = Snapshot.load(folder).restore(self._learner)
                 if (folder / TRUNK).is_dir():
                     self._trunk = Snapshot.load(folder / TRUNK)
-                return
+                return True
         if isinstance(stage, IntermediateStage) and stage.continues is not None:
             folder = self._store.open(stage.continues)
             self._progress = Snapshot.load(folder / TRUNK).restore(self._learner)
-            self._progress.leg = self._progress.oom_splits = 0
+            self._progress.begin_stage()
+        return False
 
     def _save_partial(self) -> None:
         begun_s = self._lease.clock.now_s()
@@ -284,14 +291,9 @@ class _Run:
             facts["final_loss"] = self._losses.final
         if self._progress.oom_splits:
             facts["oom_splits"] = float(self._progress.oom_splits)
+        if self._progress.part_tokens:
+            facts["part_tokens"] = float(min(self._progress.part_tokens.values()))
         n_skipped = sum(self._warm.n_skipped.get(share.data, 0) for share in shares_of(self._stage))
         if n_skipped:
             facts["n_rows_skipped"] = float(n_skipped)
         return facts
-
-
-def shares_of(stage: TrainingStage) -> tuple[TaskShare, ...]:
-    """The tasks a stage trains, with the share of steps each gets."""
-    if isinstance(stage, TargetStage):
-        return (TaskShare(stage.task, 1.0, stage.data),)
-    return stage.shares

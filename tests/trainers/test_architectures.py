@@ -17,7 +17,7 @@ from trainers.encoder import load_encoder, save_encoder
 from trainers.families import family
 from trainers.families.sequences import Frame, encode_batch, pad, pad_rows
 from trainers.features import features
-from trainers.memory import halves
+from trainers.memory import parts as parts_of
 from trainers.tasks.spec import FamilyName
 
 
@@ -144,12 +144,13 @@ def test_the_encoder_sees_the_segments(built):
 
 
 @pytest.mark.parametrize("name", [FamilyName.PAIR, FamilyName.CHOICE, FamilyName.SPANS])
-def test_halves_of_a_batch_have_the_loss_of_the_whole(built, name):
+def test_parts_of_a_batch_have_the_loss_of_the_whole(built, name):
     shape, task, batch, rows = batch_of(built, name)
     encoder, head = built.encoder(), shape.make_head(32, task)
     with torch.inference_mode():
         whole = shape.loss(encoder, head, batch)
-        parts = sum(share * shape.loss(encoder, head, half) for half, share in halves(batch, len(rows)))
+        cut = parts_of(batch, len(rows), 2)
+        parts = sum(share * shape.loss(encoder, head, part) for part, share in cut)
     torch.testing.assert_close(parts, whole, atol=1e-5, rtol=1e-4)
 
 

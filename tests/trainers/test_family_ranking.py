@@ -23,7 +23,7 @@ from trainers.families import family
 from trainers.families.ranking import average_precision
 from trainers.families.vectors import nearest, sentence_vectors
 from trainers.features import _SLICE_ROWS
-from trainers.memory import halves
+from trainers.memory import parts as parts_of
 from trainers.tasks.examples import DOCUMENT, QUERY
 from trainers.tasks.spec import FamilyName, HubData, Split
 
@@ -259,10 +259,10 @@ def test_the_loss_falls_and_each_query_comes_to_find_its_document():
     assert records["average_precision"].mean() > 0.9
 
 
-def test_a_batch_that_does_not_fit_is_trained_in_halves():
+def test_a_batch_that_does_not_fit_is_trained_in_parts():
     encoder = tiny_encoder()
     batch = RANKING.collate(encoded(PAIRS), PAD_ID)
-    parts = list(halves(batch, 4))
+    parts = list(parts_of(batch, 4, 2))
     assert [share for _, share in parts] == [0.5, 0.5]
     assert torch.equal(torch.cat([part["input_ids"] for part, _ in parts]), batch["input_ids"])
     for part, _ in parts:

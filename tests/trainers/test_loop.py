@@ -218,33 +218,72 @@ def test_memory_that_runs_out_once_halves_the_batches_and_changes_no_weight(monk
     full_memory_at(monkeypatch, 2 * accumulation - 1)  # the last micro-batch of the second step
     split, split_progress, split_losses = steps_of(4, optimisation=optimisation)
     assert split_progress.oom_splits == 1
-    split_progress.oom_splits = 0
+    assert split_progress.part_tokens[PAIR.name] < 128
+    split_progress.begin_stage()
     assert split_progress == progress
     assert split_losses == pytest.approx(losses, abs=1e-5)
     for name in whole:
         torch.testing.assert_close(split[name], whole[name], rtol=0, atol=1e-4)
 
 
-def test_a_stage_that_goes_on_after_memory_ran_out_stays_in_halves(monkeypatch, tmp_path):
-    full_memory_at(monkeypatch, 0)
-    a_learner, progress = learner(tasks=(PAIR,)), Progress()
-    endless = Leg(10**9, trunk(warmup_tokens=0))
-    train(a_learner, endless, training(tasks=(PAIR,), until=stop_after(1)), progress, Losses())
-    Snapshot.of(a_learner, progress).save(tmp_path)
-    assert Snapshot.load(tmp_path).progress.oom_splits == 1
+def a_device_for(monkeypatch, most_tokens):
+    """Let the loss of PAIR's family run out of memory above so many tokens; the sizes it is given."""
+    loss, sizes = type(family(PAIR.family)).loss, []
+
+    def limited(self, encoder, head, batch):
+        sizes.append(batch["input_ids"].numel())
+        if sizes[-1] > most_tokens:
+            raise torch.OutOfMemoryError("2 GiB wanted")
+        return loss(self, encoder, head, batch)
+
+    monkeypatch.setattr(type(family(PAIR.family)), "loss", limited)
+    return sizes
+
+
+@pytest.mark.parametrize("most_tokens", [100, 60, 25])
+def test_parts_get_as_small_as_the_device_wants_and_change_no_weight(monkeypatch, most_tokens):
+    whole, progress, losses = steps_of(4)
+    sizes = a_device_for(monkeypatch, most_tokens)
+    split, split_progress, split_losses = steps_of(4)
+    assert split_progress.oom_splits == sum(size > most_tokens for size in sizes) > 0
+    assert 0 < split_progress.part_tokens[PAIR.name] <= most_tokens
+    split_progress.begin_stage()
+    assert split_progress == progress
+    assert split_losses == pytest.approx(losses, abs=1e-5)
+    for name in whole:
+        torch.testing.assert_close(split[name], whole[name], rtol=0, atol=1e-4)
+
+
+def test_a_stage_that_is_stopped_after_memory_ran_out_goes_on_as_if_it_had_not_been(
+    monkeypatch, tmp_path
+):
+    a_device_for(monkeypatch, 60)
+    whole, whole_progress = learner(tasks=(PAIR,)), Progress()
+    train(whole, TRUNK, training(tasks=(PAIR,)), whole_progress, Losses())
+
+    first, progress = learner(tasks=(PAIR,)), Progress()
+    train(first, TRUNK, training(tasks=(PAIR,), until=stop_after(7)), progress, Losses())
+    assert progress.part_tokens
+    Snapshot.of(first, progress).save(tmp_path)
+    second = learner(tasks=(PAIR,))
+    progress = Snapshot.load(tmp_path).restore(second)
+    train(second, TRUNK, training(tasks=(PAIR,)), progress, Losses())
+    assert_equal(weights(second), weights(whole))
+    assert progress == whole_progress
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("2 GiB"), MemoryError()])
-def test_memory_that_runs_out_in_halves_too_ends_the_leg_and_frees_its_gradients(monkeypatch, error):
+def test_memory_that_is_too_small_for_one_row_ends_the_leg_and_frees_its_gradients(monkeypatch, error):
     def full(self, *_):
         raise error
 
     monkeypatch.setattr(type(family(PAIR.family)), "loss", full)
     a_learner, progress = learner(tasks=(PAIR,)), Progress()
     setup = training(tasks=(PAIR,))
-    with pytest.raises(InfeasibleError, match=f"memory at step 0 on task {PAIR.name}, with batches in"):
+    with pytest.raises(InfeasibleError, match=f"memory at step 0 on task {PAIR.name}, with 1 rows of"):
         train(a_learner, TRUNK, setup, progress, Losses())
-    assert (progress.step, progress.oom_splits) == (0, 1)
+    assert progress.step == 0
+    assert progress.oom_splits > 1
     assert all(parameter.grad is None for _, parameter in a_learner.named_parameters())
 
 

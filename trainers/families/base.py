@@ -38,7 +38,13 @@ Records = dict[str, "NDArray[np.float64]"]  # per-example statistics by name, on
 
 
 class Family(Protocol):
-    """What a family knows. Stateless; one instance per family."""
+    """What a family knows. Stateless; one instance per family.
+
+    Attributes:
+        least_rows: of a part of a training batch, where memory is too small for all of it.
+    """
+
+    least_rows: int
 
     def encode(
         self, examples: Examples, task: TaskSpec, tokenizer: PreTrainedTokenizerBase, *, training: bool

@@ -52,6 +52,8 @@ def _framed(
 class ChoiceFamily:
     """Multiple choice. Statistic: ``correct``."""
 
+    least_rows = 1
+
     def encode(
         self, examples: Examples, task: TaskSpec, tokenizer: PreTrainedTokenizerBase, *, training: bool
     ) -> Features:

@@ -53,6 +53,8 @@ class MaskedHead(nn.Module):
 class MaskedFamily:
     """Masked language modelling. Statistics: ``loss`` (summed, nats) and ``n_tokens`` (masked)."""
 
+    least_rows = 1
+
     def encode(
         self, examples: Examples, task: TaskSpec, tokenizer: PreTrainedTokenizerBase, *, training: bool
     ) -> Features:

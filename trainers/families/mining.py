@@ -62,6 +62,8 @@ class Pairs:
 class MiningFamily:
     """Bitext mining; never trained. Statistics: ``true_positives``, ``n_predicted``, ``n_gold``."""
 
+    least_rows = 1
+
     def encode(
         self, examples: Examples, task: TaskSpec, tokenizer: PreTrainedTokenizerBase, *, training: bool
     ) -> Features:

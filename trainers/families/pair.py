@@ -44,6 +44,8 @@ def fit(n_first: int, n_second: int, room: int) -> tuple[int, int]:
 class PairFamily:
     """Classification of one or two texts. Statistic: ``correct``."""
 
+    least_rows = 1
+
     def encode(
         self, examples: Examples, task: TaskSpec, tokenizer: PreTrainedTokenizerBase, *, training: bool
     ) -> Features:

@@ -47,6 +47,8 @@ _NO_KEY, _NO_ANSWER = -1, -2  # fill up the keys of queries and of documents; ne
 class RankingFamily:
     """Ranking by a dual encoder. Statistic: ``average_precision``."""
 
+    least_rows = 2  # the others are what a query's own document is told from
+
     def encode(
         self, examples: Examples, task: TaskSpec, tokenizer: PreTrainedTokenizerBase, *, training: bool
     ) -> Features:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 class RetrievalFamily:
     """Nearest-neighbour retrieval; never trained. Statistic: ``correct``."""
 
+    least_rows = 1
+
     def encode(
         self, examples: Examples, task: TaskSpec, tokenizer: PreTrainedTokenizerBase, *, training: bool
     ) -> Features:

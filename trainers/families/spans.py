@@ -99,6 +99,8 @@ def _answer_tokens(
 class SpansFamily:
     """Extractive question answering. Statistics: ``f1`` and ``em``, 0 to 1."""
 
+    least_rows = 1
+
     def encode(
         self, examples: Examples, task: TaskSpec, tokenizer: PreTrainedTokenizerBase, *, training: bool
     ) -> Features:

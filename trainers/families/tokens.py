@@ -67,6 +67,8 @@ def windows(words: Sequence[Word], room: int) -> Iterator[list[Word]]:
 class TokensFamily:
     """Sequence labelling. Statistics: ``true_positives``, ``n_predicted``, ``n_gold`` spans."""
 
+    least_rows = 1
+
     def encode(
         self, examples: Examples, task: TaskSpec, tokenizer: PreTrainedTokenizerBase, *, training: bool
     ) -> Features:
