@@ -21,6 +21,7 @@ from trainers.errors import EmptySplitError
 from trainers.seeding import derived
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset
     from numpy.typing import NDArray
 
@@ -56,7 +57,7 @@ class TaskBatches:
     def __init__(self, features: Dataset, *, batch_tokens: int, seed: int, task: str) -> None:
         if len(features) == 0:
             raise EmptySplitError(f"task {task} has no example to train on: its train split is empty")
-        self._features = features
+        self._features = features.with_format("arrow")
         self._lengths = row_lengths(features)
         self._batch_tokens = batch_tokens
         self._seed = derived(seed, "order", task)
@@ -66,7 +67,8 @@ class TaskBatches:
     def take(self, position: Position) -> tuple[Rows, Position]:
         """The rows of the batch at ``position``, and the position after it."""
         plan = self.plan(position.epoch)
-        rows = _rows(self._features, plan[position.index])
+        gathered: pa.Table = self._features[plan[position.index].tolist()]
+        rows: Rows = gathered.combine_chunks().to_pylist()
         if position.index + 1 < len(plan):
             return rows, Position(position.epoch, position.index + 1)
         return rows, Position(position.epoch + 1, 0)
@@ -122,9 +124,3 @@ def _cuts(rising: Sequence[int], batch_tokens: int) -> list[int]:
             cuts.append(place)
             begin = place
     return cuts
-
-
-def _rows(features: Dataset, numbers: NDArray[np.int64]) -> Rows:
-    columns: Mapping[str, Sequence[Any]] = features[numbers.tolist()]
-    names = list(columns)
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]

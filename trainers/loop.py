@@ -21,12 +21,11 @@ from dataclasses import dataclass, field
 import torch
 
 from budgets.clock import Clock
-from trainers.batches import Position, TaskBatches
 from trainers.devices import uses_bf16
+from trainers.drawing import Course, Draw, Drawing
 from trainers.errors import InfeasibleError
-from trainers.families.base import Batch, Family
+from trainers.families.base import Batch
 from trainers.memory import Parts, free_cached, ran_out
-from trainers.mixing import task_at
 from trainers.order import Outcome
 from trainers.schedule import Schedule
 from trainers.seeding import seed_everything
@@ -37,16 +36,6 @@ _CHECK_STEPS = 16
 _LAST_STEPS = 32  # whose mean is called the final loss
 _SAVE_EVERY_S = 60.0
 _SAVE_SHARE = 0.05  # of training time that periodic saves may take, where one takes long
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """One task as it is trained on: its share of the steps and its batches."""
-
-    task: str
-    rate: float
-    family: Family
-    batches: TaskBatches
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,29 +148,40 @@ def train(learner: Learner, leg: Leg, training: Training, progress: Progress, lo
     learner.assert_float32()
     learner.encoder.train()
     learner.heads.train()
-    rates = [course.rate for course in training.courses]
     check_steps = 1 if learner.device.type == "cpu" else _CHECK_STEPS
-    while progress.n_tokens < leg.end_tokens:
-        if training.until():
-            losses.fetch()
-            return Outcome.TRUNCATED
-        course = training.courses[task_at(progress.step, rates, seed=training.seed)]
-        losses.waiting.append(_step_within_memory(learner, course, leg, training, progress))
-        if len(losses.waiting) >= check_steps:
-            losses.fetch()
-            training.rhythm.beat()
+    with _drawing(training, learner.device) as drawing:
+        while progress.n_tokens < leg.end_tokens:
+            if training.until():
+                losses.fetch()
+                return Outcome.TRUNCATED
+            draw = drawing.take(progress)
+            losses.waiting.append(_step_within_memory(learner, draw, leg, training, progress))
+            if len(losses.waiting) >= check_steps:
+                losses.fetch()
+                training.rhythm.beat()
     losses.fetch()
     return Outcome.DONE
 
 
+def _drawing(training: Training, device: torch.device) -> Drawing:
+    return Drawing(
+        training.courses,
+        n_batches=training.optimisation.accumulation,
+        seed=training.seed,
+        pad_id=training.pad_id,
+        device=device,
+    )
+
+
 def _step_within_memory(
-    learner: Learner, course: Course, leg: Leg, training: Training, progress: Progress
+    learner: Learner, draw: Draw, leg: Leg, training: Training, progress: Progress
 ) -> StepLoss:
     """The next step, again in smaller parts while memory runs out; one that failed changed nothing."""
     while True:
+        course = draw.course
         parts = Parts(progress.part_tokens.get(course.task, 0), course.family.least_rows)
         try:
-            return _step(learner, course, leg, training, progress, parts=parts)
+            return _step(learner, draw, leg, training, progress, parts=parts)
         except (MemoryError, RuntimeError) as error:
             if not ran_out(error):
                 raise
@@ -193,33 +193,27 @@ def _step_within_memory(
         fewer_tokens = parts.halved()
         if not fewer_tokens:
             raise InfeasibleError(
-                f"out of memory at step {progress.step} on task {course.task}, with {parts.n_rows} rows "
-                f"of {parts.row_tokens} tokens, fewer cannot be trained ({text}). Use a larger "
+                f"out of memory at step {progress.step} on task {draw.course.task}, with {parts.n_rows} "
+                f"rows of {parts.row_tokens} tokens, fewer cannot be trained ({text}). Use a larger "
                 "device, or leave the task out."
             )
-        progress.part_tokens[course.task] = fewer_tokens
+        progress.part_tokens[draw.course.task] = fewer_tokens
 
 
 def _step(
-    learner: Learner,
-    course: Course,
-    leg: Leg,
-    training: Training,
-    progress: Progress,
-    *,
-    parts: Parts,
+    learner: Learner, draw: Draw, leg: Leg, training: Training, progress: Progress, *, parts: Parts
 ) -> StepLoss:
     """One optimiser step on one task."""
-    optimisation = training.optimisation
-    seed_everything(training.seed, "step", progress.step)
-    micro_batches, n_tokens, position = _draw(course, training, progress)
-    middle_tokens = progress.n_tokens + n_tokens / 2
+    optimisation, course = training.optimisation, draw.course
+    seed_everything(training.seed, "step", draw.step)
+    torch.set_rng_state(draw.random_state)
+    middle_tokens = progress.n_tokens + draw.n_tokens / 2
     for group in learner.optimiser.param_groups:
         group["lr"] = optimisation.learning_rate * leg.schedule(middle_tokens)
 
     head = learner.heads[course.task]
     total = torch.zeros((), device=learner.device)
-    for batch, share in _parts(micro_batches, parts):
+    for batch, share in _parts(draw.batches, parts):
         on_device = {
             name: tensor.to(learner.device, non_blocking=True) for name, tensor in batch.items()
         }
@@ -233,26 +227,13 @@ def _step(
     learner.optimiser.step()
     learner.optimiser.zero_grad(set_to_none=True)
 
-    known = StepLoss(progress.step, course.task, torch.stack([total, norm]))
+    known = StepLoss(draw.step, course.task, torch.stack([total, norm]))
     progress.step += 1
-    progress.n_tokens += n_tokens
-    progress.n_padded += sum(batch["input_ids"].numel() for batch, _ in micro_batches)
-    progress.positions[course.task] = position
+    progress.n_tokens += draw.n_tokens
+    progress.n_padded += sum(batch["input_ids"].numel() for batch, _ in draw.batches)
+    progress.positions[course.task] = draw.position
     progress.steps_by_task[course.task] = progress.steps_by_task.get(course.task, 0) + 1
     return known
-
-
-def _draw(
-    course: Course, training: Training, progress: Progress
-) -> tuple[list[tuple[Batch, int]], int, Position]:
-    """A step's micro-batches with their rows, tokens without padding, and where the task goes on."""
-    position = progress.positions.get(course.task, Position())
-    batches, n_tokens = [], 0
-    for _ in range(training.optimisation.accumulation):
-        rows, position = course.batches.take(position)
-        batches.append((course.family.collate(rows, training.pad_id), len(rows)))
-        n_tokens += sum(row["n_tokens"] for row in rows)
-    return batches, n_tokens, position
 
 
 def _parts(micro_batches: Sequence[tuple[Batch, int]], parts: Parts) -> Iterator[tuple[Batch, float]]:

@@ -21,12 +21,13 @@ from budgets.bill import Purpose
 from budgets.clock import Clock
 from trainers.adapter_places import FULL
 from trainers.checkpoints import PARTIAL, StageStore
+from trainers.drawing import Course
 from trainers.encoder import save_encoder
 from trainers.errors import InfeasibleError, ModelError
 from trainers.families import family
 from trainers.fitting import Fits, Fitting
 from trainers.legs import TrainingStage, leg_of, n_legs, shares_of
-from trainers.loop import Course, Losses, SaveRhythm, Training, train
+from trainers.loop import Losses, SaveRhythm, Training, train
 from trainers.meter import Meter
 from trainers.order import Outcome
 from trainers.stage import (

@@ -19,8 +19,9 @@ from experiments.benchmarks.cases import Case, features
 from experiments.benchmarks.shapes import PAD_ID, Shape, encoder_of
 from trainers.batches import TaskBatches
 from trainers.devices import uses_bf16
+from trainers.drawing import Course
 from trainers.families import family
-from trainers.loop import Course, Leg, Losses, SaveRhythm, Training, train
+from trainers.loop import Leg, Losses, SaveRhythm, Training, train
 from trainers.memory import free_cached
 from trainers.schedule import rise_and_fall
 from trainers.stage import Optimisation

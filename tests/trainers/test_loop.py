@@ -15,9 +15,10 @@ from datasets import Dataset
 from tiny_model import PAD_ID, WIDTH, tiny_encoder, tiny_task, tiny_tokenizer
 
 from trainers.batches import TaskBatches
+from trainers.drawing import Course
 from trainers.errors import InfeasibleError, StoreError
 from trainers.families import family
-from trainers.loop import Course, Leg, Losses, SaveRhythm, Training, train
+from trainers.loop import Leg, Losses, SaveRhythm, Training, train
 from trainers.order import Outcome
 from trainers.schedule import branch, trunk
 from trainers.stage import Optimisation

@@ -55,8 +55,16 @@ class Family(Protocol):
         out; when not, every example has at least one feature.
         """
 
-    def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
-        """One padded batch; ``input_ids`` and ``attention_mask`` are (B, T), or (B * C, T)."""
+    def collate(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        pad_id: int,
+        generator: torch.Generator | None = None,
+    ) -> Batch:
+        """One padded batch; ``input_ids`` and ``attention_mask`` are (B, T), or (B * C, T).
+
+        What is random in it is drawn from ``generator``, torch's own where that is None.
+        """
 
     def make_head(self, width: int, task: TaskSpec) -> nn.Module:
         """The layer(s) on top of the encoder; ``nn.Identity()`` when there are none."""

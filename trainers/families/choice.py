@@ -82,12 +82,18 @@ class ChoiceFamily:
             **frame.segments([[place for _, place in row] for row in framed]),
         }
 
-    def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
+    def collate(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        pad_id: int,
+        generator: torch.Generator | None = None,
+    ) -> Batch:
         """``input_ids`` and ``attention_mask`` (B * C, T), ``label`` (B,).
 
         Raises:
             MalformedDataError: the examples do not have equally many choices.
         """
+        del generator
         counts = sorted({len(row["input_ids"]) for row in rows})
         if len(counts) != 1:
             raise MalformedDataError(

@@ -5,8 +5,8 @@ an embedding (D but for RemBERT's kind).
 
 Anew for every batch, 15 % of the tokens that are not special are chosen; of these 80 % are replaced
 by the mask token, 10 % by a random token, 10 % stay. A text is cut at its end. Masks are drawn on
-the host from torch's global generator while a batch is collated, so the same seed gives the same
-masks on every device and the loss waits for nothing.
+the host while a batch is collated, so the same seed gives the same masks on every device and the
+loss waits for nothing.
 
 Source: Devlin et al. 2019, arXiv:1810.04805.
 """
@@ -87,17 +87,22 @@ class MaskedFamily:
             "n_vocabulary": [len(tokenizer)] * n_features,
         }
 
-    def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
+    def collate(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        pad_id: int,
+        generator: torch.Generator | None = None,
+    ) -> Batch:
         """Masked ``input_ids`` and ``attention_mask`` (B, T), ``positions`` and ``targets`` (M,).
 
         At least one token is masked wherever the batch has a token that may be.
         """
         batch = pad([row["input_ids"] for row in rows], pad_id)
-        positions_M = _chosen(batch["input_ids"].shape, rows)
+        positions_M = _chosen(batch["input_ids"].shape, rows, generator)
         ids = batch["input_ids"].flatten()
         targets_M = ids[positions_M]
-        lot_M = torch.rand(len(positions_M))
-        random_M = torch.randint(rows[0]["n_vocabulary"], (len(positions_M),))
+        lot_M = torch.rand(len(positions_M), generator=generator)
+        random_M = torch.randint(rows[0]["n_vocabulary"], (len(positions_M),), generator=generator)
         replaced_M = torch.where(lot_M < _MASK_SHARE + _RANDOM_SHARE, random_M, targets_M)
         replaced_M = torch.where(lot_M < _MASK_SHARE, rows[0]["mask_id"], replaced_M)
         ids[positions_M] = replaced_M
@@ -142,13 +147,15 @@ class MaskedFamily:
         return records
 
 
-def _chosen(shape: torch.Size, rows: Sequence[Mapping[str, Any]]) -> torch.Tensor:
+def _chosen(
+    shape: torch.Size, rows: Sequence[Mapping[str, Any]], generator: torch.Generator | None
+) -> torch.Tensor:
     """Positions to predict, counted through (B, T) laid out flat, in order."""
     position_T = torch.arange(shape[1])
     may_BT = (position_T >= column(rows, "text_from")[:, None]) & (
         position_T < column(rows, "text_to")[:, None]
     )
-    lot_BT = torch.rand(shape).masked_fill(~may_BT, 2.0)
+    lot_BT = torch.rand(shape, generator=generator).masked_fill(~may_BT, 2.0)
     chosen = (lot_BT < MASKED_SHARE).flatten().nonzero().squeeze(-1)
     if len(chosen) == 0 and bool(may_BT.any()):
         return lot_BT.flatten().argmin().view(1)

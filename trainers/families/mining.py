@@ -86,8 +86,14 @@ class MiningFamily:
             "n_tokens": [len(sequence) for sequence in sequences],
         }
 
-    def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
+    def collate(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        pad_id: int,
+        generator: torch.Generator | None = None,
+    ) -> Batch:
         """``input_ids`` and ``attention_mask``, (B, T)."""
+        del generator
         return pad_rows(rows, pad_id)
 
     def make_head(self, width: int, task: TaskSpec) -> nn.Module:

@@ -71,8 +71,14 @@ class PairFamily:
             **frame.segments(second_from),
         }
 
-    def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
+    def collate(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        pad_id: int,
+        generator: torch.Generator | None = None,
+    ) -> Batch:
         """``input_ids`` and ``attention_mask`` (B, T), ``label`` (B,)."""
+        del generator
         return {**pad_rows(rows, pad_id), "label": column(rows, "label")}
 
     def make_head(self, width: int, task: TaskSpec) -> nn.Module:

@@ -74,11 +74,17 @@ class RankingFamily:
             **frame.segments([place for _, place in framed]),
         }
 
-    def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
+    def collate(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        pad_id: int,
+        generator: torch.Generator | None = None,
+    ) -> Batch:
         """``input_ids`` and ``attention_mask``, (B, T).
 
         When training (2 B, T), each query followed by its document, and ``keys`` and ``answers`` (B, K).
         """
+        del generator
         if "keys" not in rows[0]:
             return pad_rows(rows, pad_id)
         sequences = [sequence for row in rows for sequence in row["input_ids"]]

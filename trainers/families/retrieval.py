@@ -64,8 +64,14 @@ class RetrievalFamily:
                     features[name].append(value)
         return features
 
-    def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
+    def collate(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        pad_id: int,
+        generator: torch.Generator | None = None,
+    ) -> Batch:
         """``input_ids`` and ``attention_mask``, (B, T)."""
+        del generator
         return pad([row["input_ids"] for row in rows], pad_id)
 
     def make_head(self, width: int, task: TaskSpec) -> nn.Module:

@@ -140,11 +140,17 @@ class SpansFamily:
                     features[name].append(value)
         return features
 
-    def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
+    def collate(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        pad_id: int,
+        generator: torch.Generator | None = None,
+    ) -> Batch:
         """``input_ids`` and ``attention_mask`` (B, T), and (B,) columns.
 
         ``start`` and ``end`` for training, otherwise ``context_from`` and ``context_to``.
         """
+        del generator
         batch = pad_rows(rows, pad_id)
         if "start" in rows[0]:
             return {**batch, "start": column(rows, "start"), "end": column(rows, "end")}

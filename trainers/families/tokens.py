@@ -94,8 +94,14 @@ class TokensFamily:
                 features["words"].append([place for place, _ in window])
         return features
 
-    def collate(self, rows: Sequence[Mapping[str, Any]], pad_id: int) -> Batch:
+    def collate(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        pad_id: int,
+        generator: torch.Generator | None = None,
+    ) -> Batch:
         """``input_ids`` and ``attention_mask`` (B, T), ``positions`` in B * T and ``tags`` (W,)."""
+        del generator
         batch = pad([row["input_ids"] for row in rows], pad_id)
         positions_W = flat_positions(rows, "positions", batch["input_ids"].shape[1])
         tags_W = torch.tensor([tag for row in rows for tag in row["tags"]], dtype=torch.long)
