@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from click.testing import CliRunner
-from test_throughput import TINY
+from tiny_shape import TINY
 
 from experiments.benchmarks import parts
 from experiments.benchmarks.cases import CASES

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from tiny_shape import TINY
 
 from experiments.benchmarks import compare as compare_module
 from experiments.benchmarks import throughput
@@ -14,27 +15,11 @@ from experiments.benchmarks.cases import CASES, features, sequence_lengths
 from experiments.benchmarks.compare import ratios, void
 from experiments.benchmarks.peers import Collator, Peer, Way
 from experiments.benchmarks.runs import Run, Workload, ours
-from experiments.benchmarks.shapes import SHAPES, Shape, encoder_of, ops_per_token
+from experiments.benchmarks.shapes import SHAPES, encoder_of, ops_per_token
 from trainers.families import family
 from trainers.tasks.spec import FamilyName
 
 CPU = torch.device("cpu")
-TINY = Shape(
-    "mini",
-    {
-        "vocab_size": 200,
-        "hidden_size": 16,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 32,
-        "max_position_embeddings": 400,
-        "type_vocab_size": 1,
-        "hidden_dropout_prob": 0.0,
-        "attention_probs_dropout_prob": 0.0,
-    },
-    batch_tokens=1024,
-    learning_rate=1e-3,
-)
 ALIKE = replace(CASES["pair"], mu=np.log(12), sigma=0.0)  # every sequence has 12 + 4 tokens
 
 

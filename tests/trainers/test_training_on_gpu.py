@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_loop import MASKED, OPTIMISATION, PAIR, TRUNK, stop_after, training
+from small_loop import MASKED, OPTIMISATION, PAIR, TRUNK, stop_after, training
 from tiny_model import PAD_ID, WIDTH, tiny_encoder
 
 from trainers.drawing import Drawing
