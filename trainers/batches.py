@@ -67,8 +67,7 @@ class TaskBatches:
     def take(self, position: Position) -> tuple[Rows, Position]:
         """The rows of the batch at ``position``, and the position after it."""
         plan = self.plan(position.epoch)
-        gathered: pa.Table = self._features[plan[position.index].tolist()]
-        rows: Rows = gathered.combine_chunks().to_pylist()
+        rows = _rows(self._features, plan[position.index])
         if position.index + 1 < len(plan):
             return rows, Position(position.epoch, position.index + 1)
         return rows, Position(position.epoch + 1, 0)
@@ -124,3 +123,10 @@ def _cuts(rising: Sequence[int], batch_tokens: int) -> list[int]:
             cuts.append(place)
             begin = place
     return cuts
+
+
+def _rows(features: Dataset, numbers: NDArray[np.int64]) -> Rows:
+    """Those rows of features in Arrow's format."""
+    gathered: pa.Table = features[numbers.tolist()]
+    rows: Rows = gathered.combine_chunks().to_pylist()
+    return rows

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig
 
-    from trainers.loop import Course, Training
+    from trainers.drawing import Course
+    from trainers.loop import Training
     from trainers.stage import ModelRef
     from trainers.state import Learner, Progress
 

@@ -178,8 +178,8 @@ def _step_within_memory(
 ) -> StepLoss:
     """The next step, again in smaller parts while memory runs out; one that failed changed nothing."""
     while True:
-        course = draw.course
-        parts = Parts(progress.part_tokens.get(course.task, 0), course.family.least_rows)
+        task, least_rows = draw.course.task, draw.course.family.least_rows
+        parts = Parts(progress.part_tokens.get(task, 0), least_rows)
         try:
             return _step(learner, draw, leg, training, progress, parts=parts)
         except (MemoryError, RuntimeError) as error:
@@ -193,11 +193,11 @@ def _step_within_memory(
         fewer_tokens = parts.halved()
         if not fewer_tokens:
             raise InfeasibleError(
-                f"out of memory at step {progress.step} on task {draw.course.task}, with {parts.n_rows} "
+                f"out of memory at step {progress.step} on task {task}, with {parts.n_rows} "
                 f"rows of {parts.row_tokens} tokens, fewer cannot be trained ({text}). Use a larger "
                 "device, or leave the task out."
             )
-        progress.part_tokens[draw.course.task] = fewer_tokens
+        progress.part_tokens[task] = fewer_tokens
 
 
 def _step(
