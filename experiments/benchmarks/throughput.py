@@ -11,7 +11,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from experiments.benchmarks.compare import Against, Figures, Result, Spread
+    from experiments.benchmarks.shapes import Shape
     from trainers.devices import DeviceFacts
 
 _STEPS, _REPETITIONS = 50, 5
@@ -53,6 +54,9 @@ _STRETCH = 50  # batches that Trainer sorts together: see runs.py
     help="Only these settings of Trainer.",
 )
 @click.option("--steps", type=click.IntRange(min=1), help=f"Of each run; {_STEPS} by default.")
+@click.option(
+    "--batch-tokens", type=click.IntRange(min=1), help="Of a step; else the model's own."
+)
 @click.option("--repetitions", type=click.IntRange(min=1), help=f"{_REPETITIONS} by default.")
 def main(
     *,
@@ -63,6 +67,7 @@ def main(
     models: Sequence[str],
     way_names: Sequence[str],
     steps: int | None,
+    batch_tokens: int | None,
     repetitions: int | None,
 ) -> None:
     """Measure trained tokens per second against Trainer, in turns, family by family."""
@@ -86,8 +91,11 @@ def main(
     n_repetitions = repetitions or (_QUICK_REPETITIONS if quick else _REPETITIONS)
     facts = facts_of(on)
     rate = facts.matrix_ops_per_s.get("bf16", facts.matrix_ops_per_s["fp32"])
+    shapes = [SHAPES[name] for name in names]
+    if batch_tokens:
+        shapes = [replace(shape, batch_tokens=batch_tokens) for shape in shapes]
     results = _measured(
-        [(name, family_name) for name in names for family_name in families or CASES],
+        [(shape, family_name) for shape in shapes for family_name in families or CASES],
         way_names,
         device=on,
         n_steps=n_steps,
@@ -95,14 +103,18 @@ def main(
         matrix_ops_per_s=rate,
     )
     if as_json:
-        settings = {"n_steps": n_steps, "n_repetitions": n_repetitions}
+        settings = {
+            "n_steps": n_steps,
+            "n_repetitions": n_repetitions,
+            "batch_tokens": {shape.name: shape.batch_tokens for shape in shapes},
+        }
         click.echo(json.dumps(_record(facts, settings, results), indent=1))
     else:
         show(facts, rate, results, Console() if sys.stdout.isatty() else Console(width=160))
 
 
 def _measured(
-    pairs: Sequence[tuple[str, str]],
+    pairs: Sequence[tuple[Shape, str]],
     way_names: Sequence[str],
     *,
     device: torch.device,
@@ -116,12 +128,12 @@ def _measured(
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
     results = []
-    for name, family_name in pairs:
-        click.echo(f"{name}, {family_name} …", err=True)
+    for shape, family_name in pairs:
+        click.echo(f"{shape.name}, {family_name} …", err=True)
         results.append(
             compare(
                 family_name,
-                SHAPES[name],
+                shape,
                 [Way(way) for way in way_names] or list(Way),
                 device=device,
                 n_steps=n_steps,
@@ -132,7 +144,7 @@ def _measured(
     return results
 
 
-def _record(facts: DeviceFacts, settings: dict[str, int], results: Sequence[Result]) -> dict[str, Any]:
+def _record(facts: DeviceFacts, settings: dict[str, Any], results: Sequence[Result]) -> dict[str, Any]:
     from trainers.provenance import environment
 
     return {

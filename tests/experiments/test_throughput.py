@@ -37,7 +37,11 @@ def test_a_quick_run_reports_every_way_as_json(tiny_mini):
     words = ["--json", "--quick", "--device", "cpu", "--steps", "2", "--family", "pair"]
     done = CliRunner().invoke(throughput.main, words, catch_exceptions=False)
     record = json.loads(done.stdout)
-    assert record["settings"] == {"n_steps": 2, "n_repetitions": 2}
+    assert record["settings"] == {
+        "n_steps": 2,
+        "n_repetitions": 2,
+        "batch_tokens": {"mini": TINY.batch_tokens},
+    }
     assert record["device"]["matrix_ops_per_s"]["fp32"] > 0
     assert [result["family"] for result in record["results"]] == ["pair"]
     for result in record["results"]:
@@ -68,6 +72,16 @@ def test_the_table_says_which_ways_were_not_run_and_why(tiny_mini):
     )
     assert "mini, tokens, compiled: no compiler here" in shown.stdout
     assert "mini, tokens, grouped: 1 repetition shows no spread" in shown.stdout
+
+
+def test_the_tokens_of_a_step_can_be_given(tiny_mini):
+    words = ["--json", "--device", "cpu", "--steps", "2", "--repetitions", "1", "--family", "pair"]
+    done = CliRunner().invoke(
+        throughput.main, [*words, "--way", "grouped", "--batch-tokens", "256"], catch_exceptions=False
+    )
+    record = json.loads(done.stdout)
+    assert record["settings"]["batch_tokens"] == {"mini": 256}
+    assert record["results"][0]["ours"]["n_tokens"] == pytest.approx(2 * 256, rel=0.5)
 
 
 def test_steps_that_would_cut_a_sorted_stretch_are_refused():
