@@ -8,7 +8,7 @@ text, whose masks are drawn batch by batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,22 @@ if TYPE_CHECKING:
     from trainers.tasks.spec import TaskSpec
 
 
+class Scored(NamedTuple):
+    """What a task is worth in some languages.
+
+    Attributes:
+        scores: per language, in the stage's order.
+        records: with the columns ``language``, ``example`` (its id) and the metric's statistics, a
+            row per example.
+        n_truncated: of all examples that were embedded or answered, those that lost tokens
+            (docs/methods.md, "What is cut").
+    """
+
+    scores: tuple[CellScore, ...]
+    records: pa.Table
+    n_truncated: int
+
+
 class DeadlinePassed(Exception):  # noqa: N818 - a planned stop, not something gone wrong
     """The lease ended between two batches. Nothing of the cell under way is kept."""
 
@@ -52,7 +68,7 @@ def evaluate(
     batch_tokens: int,
     device: torch.device,
     until: Callable[[], bool],
-) -> tuple[tuple[CellScore, ...], pa.Table]:
+) -> Scored:
     """Scores of the stage's task in each of its languages.
 
     Args:
@@ -68,23 +84,21 @@ def evaluate(
         device: where batches are sent.
         until: true once the lease is over; asked before every batch.
 
-    Returns:
-        A score per language in the stage's order, and a table with the columns ``language``,
-        ``example`` (its id) and the metric's statistics, a row per example.
-
     Raises:
         DeadlinePassed: the lease ended first.
     """
-    from trainers.features import features
+    from trainers.features import features, n_truncated
 
-    scores, tables = [], []
+    scores, tables, n_cut_short = [], [], 0
     bf16 = uses_bf16(stage.model.precision, device)
     for language in stage.languages:
         examples = cells.examples(task, language, stage.half, stage.max_examples, stage.data)
+        made = features(examples, task, tokenizer, training=False, cache_dir=cache_dir)
+        n_cut_short += n_truncated(made)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
             records = score_cell(
                 examples,
-                features(examples, task, tokenizer, training=False, cache_dir=cache_dir),
+                made,
                 task,
                 encoder,
                 head,
@@ -97,7 +111,7 @@ def evaluate(
             )
         scores.append(cell_score(task, language, records))
         tables.append(records_table(task, language, scored_ids(examples), records))
-    return tuple(scores), pa.concat_tables(tables)
+    return Scored(tuple(scores), pa.concat_tables(tables), n_cut_short)
 
 
 def score_cell(

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from budgets.bill import Purpose
 from trainers.checkpoints import PARTIAL, StageStore
 from trainers.errors import InfeasibleError
-from trainers.evaluate import DeadlinePassed, evaluate
+from trainers.evaluate import DeadlinePassed, Scored, evaluate
 from trainers.fitting import Fits
 from trainers.loop import SaveRhythm
 from trainers.memory import free_cached, ran_out
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from trainers.warm import WarmCache
 
 _RECORDS = "records.parquet"
+_N_TRUNCATED = "n_examples_truncated"
 # Tokens, padding counted, of one evaluation batch. No gradients are kept, so a GPU takes many times a
 # training batch; on a CPU larger batches only leave the cache.
 BATCH_TOKENS = {"cuda": 65_536, "cpu": 4_096}
@@ -51,7 +52,7 @@ class Evaluated:
     Attributes:
         outcome: how it ended.
         scores: of all cells, in the stage's order; none unless DONE.
-        facts: how often memory ran out.
+        facts: how often memory ran out in this lease; examples of all scored cells that lost tokens.
         error: why it is infeasible.
     """
 
@@ -67,13 +68,15 @@ class _Cells:
 
     scores: dict[str, CellScore] = field(default_factory=dict)
     records: dict[str, pa.Table] = field(default_factory=dict)
+    n_truncated: int = 0  # examples of theirs that lost tokens
 
     @classmethod
     def load(cls, folder: Path) -> _Cells:
         """The cells that :meth:`save` wrote."""
-        cells = cls()
+        record = json.loads((folder / FACTS).read_text())
+        cells = cls(n_truncated=int(record["facts"].get(_N_TRUNCATED, 0)))
         table = pq.read_table(folder / _RECORDS)
-        for score in json.loads((folder / FACTS).read_text())["scores"]:
+        for score in record["scores"]:
             language = score["language"]
             cells.scores[language] = CellScore(**score)
             cells.records[language] = table.filter(pc.equal(table["language"], language))
@@ -90,6 +93,7 @@ class _Cells:
         return _Cells(
             {language: self.scores[language] for language in languages},
             {language: self.records[language] for language in languages},
+            self.n_truncated,
         )
 
 
@@ -135,7 +139,7 @@ class _Run:
         self._batch_tokens = min(usual, known or usual)
         self._encoder: PreTrainedModel
         self._head: nn.Module
-        self.facts: dict[str, float] = {}
+        self._n_oom_splits = 0
 
     def load(self) -> None:
         """Bring encoder and head to the device, and the cells that an earlier attempt finished."""
@@ -151,6 +155,12 @@ class _Run:
                 self._cells = _Cells.load(folder)
         self._n_saved = len(self._cells.scores)
 
+    @property
+    def facts(self) -> dict[str, float]:
+        """What is known beside the scores; what never happened has no entry."""
+        counts = {"oom_splits": self._n_oom_splits, _N_TRUNCATED: self._cells.n_truncated}
+        return {name: float(count) for name, count in counts.items() if count}
+
     def score_cells(self) -> None:
         """Score the cells that are missing.
 
@@ -160,9 +170,10 @@ class _Run:
         """
         for language in self._stage.languages:
             if language not in self._cells.scores:
-                score, records = self._within_memory(language)
-                self._cells.scores[language] = score
-                self._cells.records[language] = records
+                scored = self._within_memory(language)
+                (self._cells.scores[language],) = scored.scores
+                self._cells.records[language] = scored.records
+                self._cells.n_truncated += scored.n_truncated
                 self._rhythm.beat()
 
     def save_partial(self) -> None:
@@ -184,7 +195,7 @@ class _Run:
             self._store.drop(self._name + PARTIAL)
         return tuple(cells.scores.values())
 
-    def _within_memory(self, language: str) -> tuple[CellScore, pa.Table]:
+    def _within_memory(self, language: str) -> Scored:
         """One cell; again, and from then on, with batches of half the size while memory runs out."""
         while True:
             try:
@@ -195,7 +206,7 @@ class _Run:
                 text = " ".join(str(error).split())[:200]
             # Only here, past the traceback that held them, are the failed batch's tensors free.
             free_cached()
-            self.facts["oom_splits"] = self.facts.get("oom_splits", 0.0) + 1.0
+            self._n_oom_splits += 1
             if self._batch_tokens <= self._warm.entry(self._stage.model).max_length:
                 raise InfeasibleError(
                     f"out of memory while scoring {self._stage.task} in {language}, with batches of "
@@ -205,9 +216,9 @@ class _Run:
             self._batch_tokens //= 2
             self._fits.lower(self._batch_tokens, *self._kind)
 
-    def _score(self, language: str) -> tuple[CellScore, pa.Table]:
+    def _score(self, language: str) -> Scored:
         warm, stage = self._warm, self._stage
-        (score,), records = evaluate(
+        return evaluate(
             replace(stage, languages=(language,)),
             warm.task(stage.task),
             self._encoder,
@@ -220,4 +231,3 @@ class _Run:
             device=warm.device,
             until=self._lease.over,
         )
-        return score, records

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _SLICE_ROWS = 1000
 _FILE = "features.arrow"
+_COUNTS = "counts.json"
+_FORM = 1  # raised when the same features are written in another way
 _digests: WeakKeyDictionary[Any, tuple[int, str]] = WeakKeyDictionary()
 
 
@@ -43,7 +45,8 @@ def features(
     """The features of canonical examples, memory-mapped.
 
     Columns are those of the task's family, among them ``n_tokens``, what a row costs in a batch.
-    ``example`` is the row number in ``examples``. Integers are 32 bits wide.
+    ``example`` is the row number in ``examples``. Integers are 32 bits wide. How many examples lost
+    tokens lies beside them, see :func:`n_truncated`.
 
     Args:
         examples: from ``trainers/tasks/canonical.py``; its fingerprint names the data.
@@ -60,7 +63,7 @@ def features(
     name = _name(examples, task, tokenizer, training=training)
     folder = Path(cache_dir) / name
     try:
-        if not (folder / _FILE).is_file():
+        if not _is_whole(folder):
             _write(folder, _encoded(examples, task, tokenizer, training=training))
     except OSError as error:
         raise StoreError(
@@ -81,8 +84,26 @@ def stored_features(folder: Path) -> Dataset | None:
     """The features in a folder of the cache, memory-mapped; None where there are none."""
     from datasets import Dataset
 
-    file = folder / _FILE
-    return Dataset.from_file(str(file)) if file.is_file() else None
+    return Dataset.from_file(str(folder / _FILE)) if _is_whole(folder) else None
+
+
+def _is_whole(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in (_FILE, _COUNTS))
+
+
+def n_truncated(features: Dataset) -> int:
+    """Examples of which some token is in none of their memory-mapped ``features``, for want of room.
+
+    What goes is said in docs/methods.md, "What is cut".
+
+    Raises:
+        StoreError: the cache folder has lost the count.
+    """
+    file = Path(features.cache_files[0]["filename"]).with_name(_COUNTS)
+    try:
+        return int(json.loads(file.read_text())["n_truncated"])
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {file}: {error}. Remove its folder, it is made anew.") from error
 
 
 def folder_of(features: Dataset) -> str:
@@ -129,6 +150,7 @@ def _name(
             "tokenizer": tokenizer_digest(tokenizer),
             "training": training,
             "code": CODE_VERSION,
+            "form": _FORM,
         }
     )
 
@@ -154,18 +176,21 @@ def _write(folder: Path, slices: Iterator[dict[str, list[Any]]]) -> None:
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
     beside.mkdir(parents=True)
     try:
-        schema, writer = None, None
+        schema, writer, n_cut_short = None, None, 0
         with pa.OSFile(str(beside / _FILE), "wb") as file:
             for columns in slices:
+                cuts = zip(columns["example"], columns.pop("n_cut"), strict=True)
+                n_cut_short += len({example for example, n_cut in cuts if n_cut})
                 schema = schema or _narrow(pa.table(columns).schema)
                 writer = writer or pa.ipc.new_stream(file, schema)
                 writer.write_table(pa.table(columns, schema=schema))
             if writer is not None:
                 writer.close()
+        (beside / _COUNTS).write_text(json.dumps({"n_truncated": n_cut_short}))
         try:
             beside.rename(folder)
         except OSError:
-            if not (folder / _FILE).is_file():
+            if not _is_whole(folder):
                 raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from trainers.errors import MalformedDataError, StoreError
-from trainers.features import features, folder_of, stored_features, tokenizer_digest
+from trainers.features import features, folder_of, n_truncated, stored_features, tokenizer_digest
 from trainers.fingerprint import fingerprint
 from trainers.stage import CODE_VERSION, TaskShare
 from trainers.tasks.canonical import VERSION, training_examples
@@ -24,6 +25,25 @@ from trainers.tasks.spec import Split, TaskSpec
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
+
+
+class LeftOut(NamedTuple):
+    """What is not in the features of some training data, whether a stage reads them all or a part.
+
+    Attributes:
+        n_rows: left out by rule (``trainers/tasks/rules.py``).
+        n_truncated: examples of which some tokens are (docs/methods.md, "What is cut").
+    """
+
+    n_rows: int
+    n_truncated: int
+
+
+def as_facts(left_out: Iterable[LeftOut]) -> dict[str, float]:
+    """What several sets of features lack, as facts of a stage; what never happened has no entry."""
+    n_rows, n_truncated = map(sum, zip(*left_out, strict=True))
+    counts = {"n_rows_skipped": n_rows, "n_examples_truncated": n_truncated}
+    return {name: float(count) for name, count in counts.items() if count}
 
 
 class _Taught(NamedTuple):
@@ -39,8 +59,8 @@ def taught(
     tokenizer: PreTrainedTokenizerBase,
     source: Source,
     cache_dir: Path,
-) -> tuple[Dataset, int]:
-    """The features of the data that ``share`` names, and how many rows are left out of it.
+) -> tuple[Dataset, LeftOut]:
+    """The features of the data that ``share`` names, and what is not in them.
 
     Raises:
         MalformedDataError: the source has other data, or lacks some.
@@ -77,7 +97,9 @@ def taught(
             f"{task.name} is to be trained on {len(wanted)} sets of data and the source has "
             f"{len(parts)} of them: {', '.join(sorted(wanted))}"
         )
-    return concatenate_datasets([part.features for part in parts]), sum(p.n_skipped for p in parts)
+    n_rows = sum(part.n_skipped for part in parts)
+    n_cut_short = sum(n_truncated(part.features) for part in parts)
+    return concatenate_datasets([part.features for part in parts]), LeftOut(n_rows, n_cut_short)
 
 
 def _part(

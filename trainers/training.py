@@ -37,6 +37,7 @@ from trainers.stage import (
     stage_name,
 )
 from trainers.state import Learner, Progress, Snapshot
+from trainers.teaching import as_facts
 from trainers.warm import HEADS, WarmCache
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Trained:
         outcome: how it ended.
         n_tokens: trained on in this lease, without padding.
         facts: final loss, padding share, how often memory ran out, tokens of the largest part where
-            batches are cut, rows that ``trainers/tasks/rules.py`` leaves out.
+            batches are cut, rows and examples left out (``trainers/teaching.py``).
         rates: the share of steps each task got, over the whole chain.
         error: why it is infeasible.
     """
@@ -294,7 +295,5 @@ class _Run:
             facts["oom_splits"] = float(self._progress.oom_splits)
         if self._progress.part_tokens:
             facts["part_tokens"] = float(min(self._progress.part_tokens.values()))
-        n_skipped = sum(self._warm.n_skipped.get(share.data, 0) for share in shares_of(self._stage))
-        if n_skipped:
-            facts["n_rows_skipped"] = float(n_skipped)
-        return facts
+        stage, warm = self._stage, self._warm
+        return facts | as_facts(warm.left_out(share, stage.model) for share in shares_of(stage))

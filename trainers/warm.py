@@ -40,7 +40,7 @@ from trainers.tasks import open_source
 from trainers.tasks.catalog import TASKS
 from trainers.tasks.source import DataIdentity
 from trainers.tasks.spec import TaskSpec
-from trainers.teaching import taught
+from trainers.teaching import LeftOut, taught
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -69,8 +69,7 @@ class WarmCache:
         self.source = open_source(settings.source_kind, settings.source_path, settings.revisions)
         self.cells = Cells(self.source)
         self._tokenizers: dict[str, PreTrainedTokenizerBase] = {}
-        self.n_skipped: dict[tuple[DataIdentity, ...], int] = {}  # rows that training leaves out
-        self._features: dict[tuple[str, str, tuple[DataIdentity, ...]], Dataset] = {}
+        self._taught: dict[tuple[str, str, tuple[DataIdentity, ...]], tuple[Dataset, LeftOut]] = {}
         self._kept = KeptWeights(store)
         self._bodies = Bodies(self.device)
         self._heads: tuple[str, nn.ModuleDict] | None = None
@@ -213,17 +212,24 @@ class WarmCache:
             MalformedDataError: the data is not what the stage names.
             EmptySplitError: there is nothing to train on.
         """
-        key = (share.task, model.name, share.data)
-        if key not in self._features:
-            self._features[key], self.n_skipped[share.data] = taught(
-                share, self.task(share.task), self.tokenizer(model), self.source, self.cache_dir
-            )
+        features, _ = self._given(share, model)
         return TaskBatches(
-            self._features[key],
+            features,
             batch_tokens=optimisation.batch_tokens // optimisation.accumulation,
             seed=seed,
             task=share.task,
         )
+
+    def left_out(self, share: TaskShare, model: ModelRef) -> LeftOut:
+        """What is not in the training data of one task, read or not."""
+        return self._given(share, model)[1]
+
+    def _given(self, share: TaskShare, model: ModelRef) -> tuple[Dataset, LeftOut]:
+        key = (share.task, model.name, share.data)
+        if key not in self._taught:
+            task, tokenizer = self.task(share.task), self.tokenizer(model)
+            self._taught[key] = taught(share, task, tokenizer, self.source, self.cache_dir)
+        return self._taught[key]
 
     def _load(self, model: ModelRef, parent: str | None) -> PreTrainedModel:
         where = self._store.open(parent) if parent else model_place(self.entry(model), *self._place)

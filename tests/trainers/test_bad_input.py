@@ -12,8 +12,9 @@ from datasets import Dataset
 from tiny_model import ENTRY, PAD_ID, WIDTH, tiny_encoder, tiny_tokenizer
 from worker_bench import Bench, tiny_mirror
 
+import trainers.evaluation
 from trainers.errors import EmptySplitError, MalformedDataError
-from trainers.evaluate import score_cell
+from trainers.evaluate import evaluate, score_cell
 from trainers.families import family
 from trainers.features import features
 from trainers.metrics import STATISTICS
@@ -304,3 +305,38 @@ def test_a_training_stage_records_how_many_rows_it_left_out(tmp_path):
     measurement = bench.run(bench.intermediate(1_000))
     assert measurement.outcome is Outcome.DONE, measurement.error
     assert measurement.facts["n_rows_skipped"] == 6
+
+
+def lengthened(file, column, rows):
+    """A Parquet file with a text in some rows that no sequence of 64 tokens holds."""
+    columns = pq.read_table(file).to_pydict()
+    for row in rows:
+        columns[column][row] = "the cat sleeps " * 40
+    pq.write_table(pa.table(columns), file)
+
+
+def test_stages_record_how_many_examples_lost_tokens_even_when_they_are_taken_up_again(
+    tmp_path, monkeypatch
+):
+    place = tiny_mirror(tmp_path / "mirror")
+    hub = tmp_path / "mirror/hub"
+    lengthened(hub / "nyu-mll/glue/mnli/train.parquet", "premise", [3, 4, 50])
+    bench = Bench(place, tmp_path)
+    target, evaluation = bench.target(tokens=300), bench.evaluation(bench.target(tokens=300))
+    assert bench.run(target).facts["n_examples_truncated"] == 3
+    assert bench.run(evaluation).facts.get("n_examples_truncated") is None
+
+    lengthened(hub / "google/xtreme/XNLI/validation.parquet", "sentence1", range(60))
+    other = Bench(place, tmp_path / "other")
+    other.run(target)
+    n_scored = sum(cell.n_examples for cell in other.run(evaluation).scores)
+    again, asked = replace(evaluation, max_examples=9), []
+
+    def stopped(stage, *given, until, **named):
+        asked.append(stage.languages)
+        return evaluate(stage, *given, until=lambda: len(asked) == 2, **named)
+
+    monkeypatch.setattr(trainers.evaluation, "evaluate", stopped)
+    assert other.run(again).facts["n_examples_truncated"] == 9
+    assert other.run(again).facts["n_examples_truncated"] == 18 < n_scored
+    assert asked == [("sw",), ("ur",), ("ur",)]

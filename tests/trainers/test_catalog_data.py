@@ -126,7 +126,7 @@ def test_real_rows_of_a_language_are_scored(mirror, tokenizer, name, tmp_path):
     language = scored_languages(source, task)[-1]
     encoder = tiny_encoder(n_vocabulary=len(tokenizer))
     stage = EvaluateStage(ModelRef("tiny", ""), None, name, (language,), Half.REPORT, ())
-    (score,), records = evaluate(
+    (score,), records, _ = evaluate(
         stage,
         task,
         encoder,

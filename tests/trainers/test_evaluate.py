@@ -184,7 +184,7 @@ def test_every_toy_task_is_scored_in_its_languages(task, tmp_path):
     tokenizer = build_tokenizer()
     encoder = tiny_encoder(n_vocabulary=len(tokenizer))
     languages = task.score_languages[:2]
-    scores, records = evaluated(
+    scores, records, _ = evaluated(
         task, languages, encoder, tokenizer, ToySource(seed=1), "toy-tiny", tmp_path
     )
     assert tuple(score.language for score in scores) == languages
@@ -231,7 +231,7 @@ def test_real_tasks_are_scored_with_a_real_encoder(mirror, name, language, tmp_p
     encoder = AutoModel.from_pretrained(folder, dtype=torch.float32, add_pooling_layer=False)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     task = TASKS[name]
-    (score,), records = evaluated(
+    (score,), records, _ = evaluated(
         task, (language,), encoder, tokenizer, open_source("mirror", mirror), "mini-xlmr", tmp_path
     )
     assert score.n_examples == records.num_rows == 8

@@ -100,7 +100,7 @@ def test_racing_writers_leave_one_complete_folder(tmp_path):
 
 def test_a_writer_that_breaks_leaves_nothing(tmp_path, monkeypatch):
     def broken(*_, **__):
-        yield {"input_ids": [[1]], "example": [0], "n_tokens": [1]}
+        yield {"input_ids": [[1]], "example": [0], "n_tokens": [1], "n_cut": [0]}
         raise ValueError("broken")
 
     monkeypatch.setattr("trainers.features._encoded", broken)
@@ -116,7 +116,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_examples_without_a_single_feature_are_refused(tmp_path, monkeypatch):
-    nothing = {"input_ids": [], "example": [], "n_tokens": [], "label": []}
+    nothing = {"input_ids": [], "example": [], "n_tokens": [], "n_cut": [], "label": []}
     monkeypatch.setattr("trainers.features._encoded", lambda *_, **__: iter([nothing]))
     with pytest.raises(EmptySplitError, match="none of the 10 examples of toy_xnli gives a feature"):
         features(make_examples(10), TASK, make_tokenizer(), training=True, cache_dir=tmp_path)

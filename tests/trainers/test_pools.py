@@ -249,14 +249,14 @@ def scores_of(mirror, tmp_path, name, languages):
 
 @pytest.mark.mirror
 def test_a_real_encoder_ranks_real_answers_far_above_chance(mirror, tmp_path):
-    scores, records = scores_of(mirror, tmp_path, "lareqa", ("en", "tr", "vi"))
+    scores, records, _ = scores_of(mirror, tmp_path, "lareqa", ("en", "tr", "vi"))
     assert records.num_rows == sum(score.n_examples for score in scores) == 90
     assert all(score.value > 15 for score in scores)
 
 
 @pytest.mark.mirror
 def test_real_sentences_are_mined(mirror, tmp_path):
-    (score,), records = scores_of(mirror, tmp_path, "bucc", ("zh",))
+    (score,), records, _ = scores_of(mirror, tmp_path, "bucc", ("zh",))
     assert records.num_rows == score.n_examples
     assert sum(records["n_gold"].to_pylist()) == 125
     assert 0 <= score.value <= 100

@@ -46,8 +46,8 @@ def columns(dataset):
 def test_rows_are_read_once_for_models_with_the_same_tokenizer_and_again_for_another(read, tmp_path):
     source = ToySource(seed=1)
     share = share_of(TASK, source)
-    first, n_skipped = taught(share, TASK, tokenizer_of("toy-mini"), source, tmp_path)
-    assert (len(read), n_skipped) == (len(share.data), 0)
+    first, left_out = taught(share, TASK, tokenizer_of("toy-mini"), source, tmp_path)
+    assert (len(read), left_out) == (len(share.data), (0, 0))
     again, _ = taught(share, TASK, tokenizer_of("toy-small"), ToySource(seed=1), tmp_path)
     assert len(read) == len(share.data)
     assert columns(again) == columns(first)

@@ -4,7 +4,8 @@ Axes: B sequences in a batch, T tokens, D width, K labels.
 
 A *feature* is one row ready to be batched: ``input_ids``, ``example`` (the row number of its
 example), ``n_tokens`` (tokens in it, special ones included) and whatever its family needs
-(``label``, ``positions``, ``start``, …).
+(``label``, ``positions``, ``start``, …). While it is made it also has ``n_cut``: of the tokens of
+its example's texts, those that no feature of the example has for want of room.
 
     pair, masked  one feature per example
     choice        one feature per example, whose ``input_ids`` is a list of sequences, one per
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from trainers.tasks.spec import TaskSpec
 
 Examples = Mapping[str, Sequence[Any]]  # canonical columns of a slice of rows
-Features = dict[str, list[Any]]  # columns; always input_ids, example and n_tokens
+Features = dict[str, list[Any]]  # columns; always input_ids, example, n_tokens and n_cut
 Batch = dict[str, "torch.Tensor"]
 Records = dict[str, "NDArray[np.float64]"]  # per-example statistics by name, one row per example
 

@@ -10,7 +10,7 @@ question are kept); a choice is cut at its end, and only where it takes more tha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,18 +35,30 @@ if TYPE_CHECKING:
     from trainers.tasks.spec import TaskSpec
 
 
-def _framed(
-    frame: Frame, prompt: Sequence[int], choice: Sequence[int], max_length: int
-) -> tuple[list[int], int]:
-    """One choice after its prompt, and where its segment begins."""
+class _Framed(NamedTuple):
+    """One choice after its prompt: where its segment begins, and tokens that both lost."""
+
+    sequence: list[int]
+    second_from: int
+    n_cut_prompt: int
+    n_cut_choice: int
+
+
+def _framed(frame: Frame, prompt: Sequence[int], choice: Sequence[int], max_length: int) -> _Framed:
     if not prompt:
-        alone = frame.alone(choice[: frame.room_alone(max_length)])
-        return alone, len(alone)
+        n_choice = min(len(choice), frame.room_alone(max_length))
+        alone = frame.alone(choice[:n_choice])
+        return _Framed(alone, len(alone), 0, len(choice) - n_choice)
     room = frame.room_pair(max_length)
     n_choice = min(len(choice), max(room - len(prompt), room // 2))
     n_prompt = min(len(prompt), room - n_choice)
     kept = prompt[len(prompt) - n_prompt :]
-    return frame.pair(kept, choice[:n_choice]), frame.second_from(kept)
+    return _Framed(
+        frame.pair(kept, choice[:n_choice]),
+        frame.second_from(kept),
+        len(prompt) - n_prompt,
+        len(choice) - n_choice,
+    )
 
 
 class ChoiceFamily:
@@ -72,14 +84,19 @@ class ChoiceFamily:
             [_framed(frame, prompt, next(choices), max_length) for _ in row]
             for prompt, row in zip(prompts, examples["choices"], strict=True)
         ]
-        sequences = [[sequence for sequence, _ in row] for row in framed]
+        sequences = [[one.sequence for one in row] for row in framed]
         return {
             "input_ids": sequences,
             "example": list(range(len(sequences))),
             "n_tokens": [sum(len(choice) for choice in row) for row in sequences],
             "n_padded": [len(row) * max(len(choice) for choice in row) for row in sequences],
             "label": list(examples["label"]),
-            **frame.segments([[place for _, place in row] for row in framed]),
+            # What one sequence lacks of the prompt, another may have.
+            "n_cut": [
+                min(one.n_cut_prompt for one in row) + sum(one.n_cut_choice for one in row)
+                for row in framed
+            ],
+            **frame.segments([[one.second_from for one in row] for row in framed]),
         }
 
     def collate(

@@ -73,16 +73,17 @@ class MaskedFamily:
             )
         frame = Frame.of(tokenizer)
         room = frame.room_alone(longest(task, tokenizer))
-        texts = [text[:room] for text in token_ids(tokenizer, examples["text"])]
+        texts = token_ids(tokenizer, examples["text"])
         numbered = [(number, text) for number, text in enumerate(texts) if text or not training]
-        sequences = [frame.alone(text) for _, text in numbered]
+        sequences = [frame.alone(text[:room]) for _, text in numbered]
         n_features = len(sequences)
         return {
             "input_ids": sequences,
             "example": [number for number, _ in numbered],
             "n_tokens": [len(sequence) for sequence in sequences],
+            "n_cut": [max(0, len(text) - room) for _, text in numbered],
             "text_from": [len(frame.start)] * n_features,
-            "text_to": [len(frame.start) + len(text) for _, text in numbered],
+            "text_to": [len(frame.start) + min(len(text), room) for _, text in numbered],
             "mask_id": [tokenizer.mask_token_id] * n_features,
             "n_vocabulary": [len(tokenizer)] * n_features,
         }

@@ -79,11 +79,13 @@ class MiningFamily:
             )
         frame = Frame.of(tokenizer)
         room = frame.room_alone(longest(task, tokenizer))
-        sequences = [frame.alone(text[:room]) for text in token_ids(tokenizer, examples["text"])]
+        texts = token_ids(tokenizer, examples["text"])
+        sequences = [frame.alone(text[:room]) for text in texts]
         return {
             "input_ids": sequences,
             "example": list(range(len(sequences))),
             "n_tokens": [len(sequence) for sequence in sequences],
+            "n_cut": [max(0, len(text) - room) for text in texts],
         }
 
     def collate(

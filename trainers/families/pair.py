@@ -54,19 +54,22 @@ class PairFamily:
         frame, max_length = Frame.of(tokenizer), longest(task, tokenizer)
         firsts = token_ids(tokenizer, examples["first"])
         seconds = token_ids(tokenizer, examples["second"])
-        sequences, second_from = [], []
+        sequences, second_from, n_cut = [], [], []
         for first, second in zip(firsts, seconds, strict=True):
             if second:
                 n_first, n_second = fit(len(first), len(second), frame.room_pair(max_length))
                 sequences.append(frame.pair(first[:n_first], second[:n_second]))
                 second_from.append(frame.second_from(first[:n_first]))
             else:
-                sequences.append(frame.alone(first[: frame.room_alone(max_length)]))
+                n_first, n_second = min(len(first), frame.room_alone(max_length)), 0
+                sequences.append(frame.alone(first[:n_first]))
                 second_from.append(len(sequences[-1]))
+            n_cut.append(len(first) + len(second) - n_first - n_second)
         return {
             "input_ids": sequences,
             "example": list(range(len(sequences))),
             "n_tokens": [len(sequence) for sequence in sequences],
+            "n_cut": n_cut,
             "label": list(examples["label"]),
             **frame.segments(second_from),
         }

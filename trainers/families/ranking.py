@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -68,10 +68,11 @@ class RankingFamily:
         if training:
             return _pairs(framed, examples, frame)
         return {
-            "input_ids": [sequence for sequence, _ in framed],
+            "input_ids": [one.sequence for one in framed],
             "example": list(range(len(framed))),
-            "n_tokens": [len(sequence) for sequence, _ in framed],
-            **frame.segments([place for _, place in framed]),
+            "n_tokens": [len(one.sequence) for one in framed],
+            "n_cut": [one.n_cut for one in framed],
+            **frame.segments([one.second_from for one in framed]),
         }
 
     def collate(
@@ -165,21 +166,30 @@ def average_precision(ranked: Sequence[int], right: set[int]) -> float:
     return sum(precisions) / min(N_RANKED, len(right)) if right else 0.0
 
 
+class _Framed(NamedTuple):
+    """One text, with its context if it has one: where that begins, and tokens that both lost."""
+
+    sequence: list[int]
+    second_from: int
+    n_cut: int
+
+
 def _framed(
     frame: Frame, text: Sequence[int], context: Sequence[int], side: int, max_length: int
-) -> tuple[list[int], int]:
-    """One text, with its context if it has one, and where its second segment begins."""
+) -> _Framed:
     if side == QUERY:
         max_length = min(max_length, _QUERY_TOKENS)
     if not context:
-        alone = frame.alone(text[: frame.room_alone(max_length)])
-        return alone, len(alone)
+        kept = text[: frame.room_alone(max_length)]
+        return _Framed(frame.alone(kept), len(frame.alone(kept)), len(text) - len(kept))
     room = frame.room_pair(max_length)
-    text = text[:room]
-    return frame.pair(text, context[: room - len(text)]), frame.second_from(text)
+    kept = text[:room]
+    beside = context[: room - len(kept)]
+    n_cut = len(text) + len(context) - len(kept) - len(beside)
+    return _Framed(frame.pair(kept, beside), frame.second_from(kept), n_cut)
 
 
-def _pairs(framed: Sequence[tuple[list[int], int]], examples: Examples, frame: Frame) -> Features:
+def _pairs(framed: Sequence[_Framed], examples: Examples, frame: Frame) -> Features:
     """Features of the queries that are followed by a document with one of their keys."""
     sides, keys = examples["side"], examples["keys"]
     followed = [
@@ -189,16 +199,17 @@ def _pairs(framed: Sequence[tuple[list[int], int]], examples: Examples, frame: F
         and not set(keys[row]).isdisjoint(keys[row + 1])
     ]
     pairs = [(framed[row], framed[row + 1]) for row in followed]
-    twins = [_number(repr(document)) for _, (document, _) in pairs]
+    twins = [_number(repr(document.sequence)) for _, document in pairs]
     return {
-        "input_ids": [[query, document] for (query, _), (document, _) in pairs],
+        "input_ids": [[one.sequence for one in pair] for pair in pairs],
         "example": followed,
-        "n_tokens": [len(query) + len(document) for (query, _), (document, _) in pairs],
+        "n_tokens": [sum(len(one.sequence) for one in pair) for pair in pairs],
+        "n_cut": [sum(one.n_cut for one in pair) for pair in pairs],
         "keys": [[*map(_number, keys[row]), twin] for row, twin in zip(followed, twins, strict=True)],
         "answers": [
             [*map(_number, keys[row + 1]), twin] for row, twin in zip(followed, twins, strict=True)
         ],
-        **frame.segments([[place for _, place in pair] for pair in pairs]),
+        **frame.segments([[one.second_from for one in pair] for pair in pairs]),
     }
 
 

@@ -51,15 +51,16 @@ class RetrievalFamily:
             )
         frame = Frame.of(tokenizer)
         room = frame.room_alone(longest(task, tokenizer))
-        features: Features = {name: [] for name in ("input_ids", "example", "n_tokens", "side")}
+        features: Features = {name: [] for name in ("input_ids", "example", "n_tokens", "n_cut", "side")}
         sides = [
             token_ids(tokenizer, examples["query"]),
             token_ids(tokenizer, examples["document"]),
         ]
         for example, pair in enumerate(zip(*sides, strict=True)):
+            n_cut = sum(max(0, len(text) - room) for text in pair)
             for side, text in zip((QUERY, DOCUMENT), pair, strict=True):
                 sequence = frame.alone(text[:room])
-                row = (sequence, example, len(sequence), side)
+                row = (sequence, example, len(sequence), n_cut, side)
                 for name, value in zip(features, row, strict=True):
                     features[name].append(value)
         return features

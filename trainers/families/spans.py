@@ -111,12 +111,13 @@ class SpansFamily:
         """
         frame, max_length = Frame.of(tokenizer), longest(task, tokenizer)
         names = ("start", "end") if training else ("context_from", "char_begins", "char_ends")
-        features: Features = {name: [] for name in ("input_ids", "example", "n_tokens", *names)}
+        features: Features = {name: [] for name in ("input_ids", "example", "n_tokens", "n_cut", *names)}
         features |= frame.segments([])
         questions = token_ids(tokenizer, examples["question"])
         contexts = _contexts(tokenizer, examples["context"])
         for example, (full_question, context) in enumerate(zip(questions, contexts, strict=True)):
             question = full_question[: min(QUESTION_TOKENS, max_length // 4)]
+            n_cut = len(full_question) - len(question)
             room = frame.room_pair(max_length) - len(question)
             context_from = frame.second_from(question)
             answers = examples["answers"][example]
@@ -135,7 +136,7 @@ class SpansFamily:
                 else:
                     continue
                 sequence = frame.pair(question, context.ids[begin:stop])
-                row = (sequence, example, len(sequence), *places, context_from)
+                row = (sequence, example, len(sequence), n_cut, *places, context_from)
                 for name, value in zip(features, row, strict=False):  # the last only with segments
                     features[name].append(value)
         return features

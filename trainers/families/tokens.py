@@ -11,6 +11,7 @@ a whole sequence the beginning is kept. A word that the tokenizer turns into not
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,10 +44,14 @@ def _words(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]
     )
     found: list[list[Word]] = []
     for number, ids in enumerate(encoded["input_ids"]):
-        sub_words: dict[int, list[int]] = {}
+        words: list[Word] = []
+        last = None
         for place, token_id in zip(encoded.word_ids(number), ids, strict=True):
-            sub_words.setdefault(place, []).append(token_id)
-        found.append(list(sub_words.items()))
+            if place != last:
+                words.append((place, sub_words := []))
+                last = place
+            sub_words.append(token_id)
+        found.append(words)
     return found
 
 
@@ -76,20 +81,23 @@ class TokensFamily:
         frame = Frame.of(tokenizer)
         room = frame.room_alone(longest(task, tokenizer))
         features: Features = {
-            name: [] for name in ("input_ids", "example", "n_tokens", "positions", "tags", "words")
+            name: []
+            for name in ("input_ids", "example", "n_tokens", "n_cut", "positions", "tags", "words")
         }
         sentences = _words(tokenizer, examples["tokens"])
         for example, (words, tags) in enumerate(zip(sentences, examples["tags"], strict=True)):
+            n_cut = sum(max(0, len(sub_words) - room) for _, sub_words in words)
             for window in windows(words, room):
                 if training and not window:
                     continue
-                text = [token_id for _, sub_words in window for token_id in sub_words]
-                lengths = [len(sub_words) for _, sub_words in window]
-                starts = np.cumsum([len(frame.start), *lengths])[:-1]
-                features["input_ids"].append(frame.alone(text))
+                text = frame.alone([token_id for _, sub_words in window for token_id in sub_words])
+                lengths = (len(sub_words) for _, sub_words in window)
+                *starts, _ = accumulate(lengths, initial=len(frame.start))
+                features["input_ids"].append(text)
                 features["example"].append(example)
-                features["n_tokens"].append(len(frame.alone(text)))
-                features["positions"].append(starts.tolist())
+                features["n_tokens"].append(len(text))
+                features["n_cut"].append(n_cut)
+                features["positions"].append(starts)
                 features["tags"].append([tags[place] for place, _ in window])
                 features["words"].append([place for place, _ in window])
         return features
