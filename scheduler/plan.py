@@ -60,7 +60,8 @@ class Plan:
         n_finals: repetitions of finalists and control on report cells.
         reason: why the study would end.
         beyond: what the cap cannot reach, in words.
-        notes: what the forecast learned from, and what inference is measured with, in words.
+        notes: what the forecast learned from, what inference is measured with, and which precision is
+            computed in, in words.
         n_merged: sampled mixes that are looked at merged; None without that rung.
         arms: what tells each arm from the others; none for a study with one.
         design: what is done about them.
@@ -151,7 +152,7 @@ def plan_study(spec: StudySpec, lessons: Lessons = _NO_LESSONS) -> Plan:
         n_finals=len(state.finals),
         reason=state.ended or "the plan looks no further than this",
         beyond=_beyond(spec, by_rung, len(sampled), len(state.finals)),
-        notes=(*lessons.notes, *inference_notes(spec)),
+        notes=(*lessons.notes, *inference_notes(spec), *_precision_notes(spec)),
         n_merged=n_merged,
         arms=tuple(arm_names(spec.arms).values()) if len(spec.arms) > 1 else (),
         design=spec.search.design,
@@ -184,6 +185,15 @@ def _counted(state: StudyState) -> tuple[StageCount, ...]:
         n[started.config.kind] += 1
         ms[started.config.kind] += measurement.cost.total.ms
     return tuple(StageCount(kind, n[kind], DeviceTime(ms[kind])) for kind in n)
+
+
+def _precision_notes(spec: StudySpec) -> tuple[str, ...]:
+    """Where a precision is asked for that not every device has, which one is computed in."""
+    if spec.model.precision == "fp32":
+        return ()
+    if spec.budget.devices.kind == "cpu":
+        return ("bf16 is asked for, and CPUs compute in fp32: records say so",)
+    return ("a GPU without bf16 computes in fp32: `interlude doctor` and the records say which",)
 
 
 def _beyond(spec: StudySpec, by_rung: tuple[int, ...], n_trials: int, n_finals: int) -> tuple[str, ...]:

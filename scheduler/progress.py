@@ -74,6 +74,8 @@ def status_view(state: StudyState, balance: Balance) -> RenderableType:
     lines.append(Text(_trial_counts(state)))
     lines.append(Text(best_line(state)))
     lines += [Text(line) for line in _left_out(state)]
+    if state.worn:
+        lines.append(Text(f"worn workers: {len(state.worn)}, the last because {state.worn[-1]}"))
     if state.ended is not None:
         lines.append(Text(f"ended: {state.ended}"))
     return Group(money, *lines, _trial_table(state))

@@ -114,6 +114,7 @@ class StudyState:
         moves: trials in order of their moves, each as often as it moved.
         shared: trial -> stages it needed and found done.
         saved: device time that shared stages would have cost again.
+        worn: what was said of workers whose process should not go on, in order.
         finals_open: whether a repetition was proposed since device time was last granted.
         ended: the last reason to stop, None while going on.
         stopped: whether work is left that the same command goes on with.
@@ -132,6 +133,7 @@ class StudyState:
     moves: list[str] = field(default_factory=list)
     shared: dict[str, set[str]] = field(default_factory=dict)
     saved: DeviceTime = ZERO
+    worn: list[str] = field(default_factory=list)
     finals_open: bool = False
     ended: str | None = None
     stopped: bool = False
@@ -211,6 +213,8 @@ class StudyState:
 
     def _end(self, measurement: Measurement) -> None:
         started = self.leases.pop(measurement.hold)
+        if measurement.worn:
+            self.worn.append(measurement.worn)
         self.busy.pop(started.trial, None)  # a journal from elsewhere may hold two leases of one trial
         self._note_idle(started.trial)
         record = self.stages[started.stage]

@@ -29,6 +29,7 @@ def status_json(state: StudyState, balance: Balance) -> dict[str, object]:
         "by_purpose": {str(p): balance.by_purpose[p].ms for p in Purpose if p in balance.by_purpose},
         "trials": dict(Counter(str(t.state) for t in state.trials.values())),
         "stages": {"done": sum(s.done for s in state.stages.values()), "in_flight": len(state.leases)},
+        "worn_workers": list(state.worn),
         "best": _shown(best),
         "control": _shown(control),
         "arms": [

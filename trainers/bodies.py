@@ -67,6 +67,11 @@ class Bodies:
         """The one that was asked for or put last."""
         return next(reversed(self._bodies.values()), None)
 
+    @property
+    def n_bytes(self) -> int:
+        """Of all encoders."""
+        return model_bytes(*(body.encoder for body in self._bodies.values()))
+
     def of(self, model: str) -> Body | None:
         """That of ``model``, in use from now on; None where there is none."""
         body = self._bodies.get(model)

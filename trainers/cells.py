@@ -52,11 +52,13 @@ class Cells:
             cell = _alone(cell_examples(task, language, half, self._source, max_examples))
             found = cell, int(cell.data.nbytes)
         self._kept[key] = found
-        while len(self._kept) > 1 and self._n_bytes() > self._most_bytes:
+        while len(self._kept) > 1 and self.n_bytes > self._most_bytes:
             del self._kept[next(iter(self._kept))]
         return found[0]
 
-    def _n_bytes(self) -> int:
+    @property
+    def n_bytes(self) -> int:
+        """Of all cells that are kept."""
         return sum(n_bytes for _, n_bytes in self._kept.values())
 
 

@@ -54,6 +54,12 @@ class KeptWeights:
         self._adapters: OrderedDict[str, tuple[Left, Weights]] = OrderedDict()
         self._is_whole: set[str] = set()
 
+    @property
+    def n_bytes(self) -> int:
+        """Of all copies; what is mapped from files is none."""
+        adapters = (weights for _, weights in self._adapters.values())
+        return sum(w.nbytes for weights in (*self._whole.values(), *adapters) for w in weights.values())
+
     def whole(self, name: str) -> Weights | None:
         """An encoder that is kept."""
         if name in self._whole:

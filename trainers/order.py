@@ -72,6 +72,8 @@ class Measurement:
         error: what went wrong, one line, for FAILED, INFEASIBLE and LOST.
         device: name of the device it ran on; empty where nobody can say.
         cpu: name of the processor, where ``device`` is a CPU; empty in journals that are older.
+        precision: that was computed in, whatever was asked; empty where nothing was computed.
+        worn: why the worker's process should not go on; empty where it may.
         rate: what an hour of the device cost, in hours of the cap; the driver's side fills it in.
     """
 
@@ -88,6 +90,13 @@ class Measurement:
     rate: float = 1.0
     cpu: str = ""
     texts: Mapping[str, str] = field(default_factory=dict)
+    precision: str = ""
+    worn: str = ""
+
+    @property
+    def device_is_gone(self) -> bool:
+        """Whether the stage failed with its device, which that process cannot reach any more."""
+        return bool(self.worn) and self.outcome is Outcome.FAILED
 
     @property
     def cost(self) -> Bill:

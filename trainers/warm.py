@@ -79,6 +79,11 @@ class WarmCache:
         """That sits in the encoder given last."""
         return self._bodies.in_use.adapter if self._bodies.in_use else None
 
+    @property
+    def kept_bytes(self) -> tuple[int, int]:
+        """Kept on purpose: in host memory, and on the device."""
+        return self._kept.n_bytes + self.cells.n_bytes, self._bodies.n_bytes
+
     def entry(self, model: ModelRef) -> ModelEntry:
         """The model's entry, at the commit that the stage was planned with."""
         return model_entry(model.name).at(model.revision)

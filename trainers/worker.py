@@ -3,7 +3,9 @@
 It never books: it returns a :class:`Measurement` whose bill covers the whole lease. What a stage may
 cause becomes an outcome with its bill: FAILED (bad data, a bad model, a full disk) may be tried again,
 INFEASIBLE (a batch that does not fit, a loss that is not a number) may not. An error of the program
-itself is raised. What neither ends nor raises is ended by the watchdog before the hold is over.
+itself is raised. What neither ends nor raises is ended by the watchdog before the hold is over. A
+process that leaks, or has lost its device, says so with its measurement (trainers/wear.py): whoever
+holds it is to begin another.
 
 Torch and transformers are imported with the first order, inside its lease, so that importing this
 module is cheap and the time they take is billed as LOAD.
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from budgets.bill import Bill, Purpose
 from budgets.clock import Clock
+from trainers.devices import uses_bf16
 from trainers.disk import free_space, is_full
 from trainers.errors import TrainerError
 from trainers.memory import free_cached, ran_out
@@ -33,6 +36,7 @@ from trainers.provenance import cpu_name
 from trainers.stage import InferStage, ModelRef, ScoringStage, stage_name
 from trainers.tasks.spec import TaskSpec
 from trainers.watchdog import Watchdog
+from trainers.wear import Memory, Wear, device_is_gone
 
 if TYPE_CHECKING:
     from trainers.checkpoints import StageStore
@@ -94,6 +98,10 @@ class Worker:
         self._watchdog = Watchdog()
         # What saving a partial state took last; a model's size and its tuning decide most of it.
         self._save_s: dict[ModelRef, float] = {}
+        self._wear: Wear | None = None
+        self._device = "" if settings.device.startswith("cuda") else settings.device  # its name
+        self._precision = ""
+        self._lost = ""  # how the device was
 
     def run(self, order: Order, hurried: Callable[[], bool] = lambda: False) -> Measurement:
         """Carry out an order within its limit and measure all of it.
@@ -106,25 +114,33 @@ class Worker:
             Exception: an error of the program itself, that no stage may cause.
         """
         meter = Meter(self._clock)
+        self._precision, worn = "", ""
         try:
+            if self._lost:
+                return self._measured(order, meter, _Found(Outcome.FAILED, error=self._lost), self._lost)
             with ExitStack() as guarded:
                 if order.limit <= order.grace:  # it came so late that nothing can begin
-                    return self._measured(order, meter, _Found(Outcome.TRUNCATED))
+                    return self._measured(order, meter, _Found(Outcome.TRUNCATED), "")
                 if self._settings.watchdog:
                     with meter.on(Purpose.LOAD):
                         guarded.enter_context(self._watchdog.guarding(_end_s(order)))
                 found = self._carry_out(order, meter, hurried)
+                worn = self._worn()
         except Exception as error:
-            if not _a_stage_may_cause(error):
+            if device_is_gone(error):
+                worn = self._lost = self._how_lost(error)
+                found = _Found(Outcome.FAILED, error=worn)
+            elif _a_stage_may_cause(error):
+                found = _Found(Outcome.FAILED, error=_one_line(error, self._settings))
+            else:
                 raise
-            found = _Found(Outcome.FAILED, error=_one_line(error, self._settings))
         if found.outcome is Outcome.TRUNCATED and hurried():
             found = replace(found, outcome=Outcome.STOPPED)
         if found.outcome in (Outcome.FAILED, Outcome.INFEASIBLE):
             self._forget()
-        return self._measured(order, meter, found)
+        return self._measured(order, meter, found, worn)
 
-    def _measured(self, order: Order, meter: Meter, found: _Found) -> Measurement:
+    def _measured(self, order: Order, meter: Meter, found: _Found, worn: str) -> Measurement:
         bill = meter.bill()
         return Measurement(
             hold=order.hold,
@@ -136,13 +152,32 @@ class Worker:
             facts={
                 **_finite(found.facts),
                 **_speed(found.n_tokens, bill),
-                **_peak(self._settings.device),
+                **({} if self._lost else _peak(self._settings.device)),
             },
             rates=found.rates,
             error=found.error,
-            device=_device_name(self._settings.device),
+            device=self._device,
             cpu=cpu_name() if self._settings.device == "cpu" else "",
             texts=found.texts,
+            precision=self._precision,
+            worn=worn,
+        )
+
+    def _worn(self) -> str:
+        """What the process's memory says after a stage."""
+        if self._warm is None:
+            return ""
+        self._wear = self._wear or Wear(self._warm.device)
+        host, device = self._warm.kept_bytes
+        on_gpu = self._warm.device.type == "cuda"
+        return self._wear.after_stage(Memory(host, device) if on_gpu else Memory(host + device, 0))
+
+    def _how_lost(self, error: BaseException) -> str:
+        name = f" ({self._device})" if self._device else ""
+        return (
+            f"the device {self._settings.device}{name} failed under the stage: "
+            f"{' '.join(str(error).split())[:300]}. No work reaches it from this process any more. If "
+            "it fails again, look for Xid errors in the kernel's log (dmesg) and leave the device out."
         )
 
     def _carry_out(self, order: Order, meter: Meter, hurried: Callable[[], bool]) -> _Found:
@@ -153,6 +188,7 @@ class Worker:
             from trainers.inference.measuring import run_inference
             from trainers.training import Lease, run_training
 
+            self._device = self._device or _device_name(self._settings.device)
             _reset_peak(self._settings.device)
             store = StageStore(self._settings.store, Path(self._settings.cache_dir) / "stages")
             if store.has(name):
@@ -160,6 +196,7 @@ class Worker:
                 store.drop(name + PARTIAL)  # of another worker that was given the stage, too
                 return found
             warm = self._warm = self._warm or self._warm_up(store)
+            self._precision = "bf16" if uses_bf16(stage.model.precision, warm.device) else "fp32"
             lease = Lease(meter, self._clock, order.limit.ms / 1000, order.grace.ms / 1000, hurried)
         if isinstance(stage, ScoringStage):
             scored = run_evaluation(stage, warm, store, lease)
@@ -192,7 +229,8 @@ class Worker:
     def _forget(self) -> None:
         """Let go of everything on the device after a failure."""
         self._warm = None
-        free_cached()
+        if not self._lost:
+            free_cached()
 
 
 def _end_s(order: Order) -> float:
@@ -235,11 +273,7 @@ def _speed(n_tokens: int, bill: Bill) -> dict[str, float]:
 
 
 def _device_name(device: str) -> str:
-    """What the driver calls the device; empty for a GPU that was never reached."""
-    if not device.startswith("cuda"):
-        return device
-    if "torch" not in sys.modules:
-        return ""
+    """What the driver calls a GPU; empty for one that cannot be reached."""
     import torch
 
     return torch.cuda.get_device_name(device) if torch.cuda.is_available() else ""

@@ -54,9 +54,7 @@ _STRETCH = 50  # batches that Trainer sorts together: see runs.py
     help="Only these settings of Trainer.",
 )
 @click.option("--steps", type=click.IntRange(min=1), help=f"Of each run; {_STEPS} by default.")
-@click.option(
-    "--batch-tokens", type=click.IntRange(min=1), help="Of a step; else the model's own."
-)
+@click.option("--batch-tokens", type=click.IntRange(min=1), help="Of a step; else the model's own.")
 @click.option("--repetitions", type=click.IntRange(min=1), help=f"{_REPETITIONS} by default.")
 def main(
     *,

@@ -258,6 +258,8 @@ class MlflowTracker:
         self._runs.metric(trial, self._hours(), hours, at_ms, self._step)
         self._runs.metric(self._study, self._hours(), self._spent.hours, at_ms, self._step)
         self._runs.tag(key, "outcome", found.outcome)
+        if found.precision:
+            self._runs.tag(key, "precision", found.precision)
         if found.error:
             self._runs.tag(key, "error", found.error)
         self._runs.status(key, STAGE_STATUS[found.outcome], at_ms)

@@ -167,14 +167,25 @@ class Bridge:
         held = lease.held(self._clock.now_s(), self._devices)
         self._tell(billed(measurement, held=held, devices=self._devices, fresh=fresh))
         ours = self._ours[trial.trial_id]
+        if measurement.worn:
+            self._replace(trial, result["pid"])
         while (start := self._draw()) is not None:
             self._dispatch(start)
-        if trial.trial_id in self._leases:
+        if trial.trial_id in self._leases or measurement.worn:  # a dead worker's trial ends in error
             return TrialScheduler.CONTINUE
         if self._engine.state.trials[ours].over:
             self._forget(trial.trial_id)
             return TrialScheduler.STOP
         return TrialScheduler.PAUSE
+
+    def _replace(self, trial: TuneTrial, pid: int) -> None:
+        """End a worker between two orders; our trial goes on under another Tune trial, with another.
+
+        Tune would keep the process of a trial that stops or pauses. It finds this one dead.
+        """
+        self._processes.discard(pid)
+        self._forget(trial.trial_id)
+        self._kill(trial)
 
     def died(self, trial: TuneTrial) -> None:
         """Charge a lease whose worker did not come back; the engine may try the stage again."""

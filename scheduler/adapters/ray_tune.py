@@ -245,7 +245,7 @@ def _trial_folder(trial: TuneTrial) -> str:
 
 
 def _kill(trial: TuneTrial) -> None:
-    """End the process of a trial that holds its device past its deadline."""
+    """End the process of a trial: it holds its device past its deadline, or should not go on."""
     actor = trial.temporary_state.ray_actor
     if actor is not None:
         ray.kill(actor)

@@ -71,14 +71,21 @@ def drive_inline(
                         allocation.keep(0, for_s=0)
                 fresh = False
                 show()
+                if measurement.device_is_gone:
+                    return _end(engine, f"{measurement.error} Run the same command again.", show)
             case Stop(reason):
                 show()
                 return reason
             case Wait() as waiting:
                 _give_time(waiting, interrupt, allocation)
-    engine.stop(REASON)
+    return _end(engine, REASON, show)
+
+
+def _end(engine: Engine, reason: str, show: Callable[[], None]) -> str:
+    """Stop with work left, which the same command goes on with."""
+    engine.stop(reason)
     show()
-    return REASON
+    return reason
 
 
 def _give_time(waiting: Wait, interrupt: Interrupt, allocation: Allocation | None) -> None:

@@ -223,9 +223,21 @@ class _Ordeal:
 
     def begun(self) -> list[tuple[str, int]]:
         """Each lease that a worker began, with its process."""
-        file = self.folder / "begun"
+        return self._noted("begun")
+
+    def _noted(self, name: str) -> list[tuple[str, int]]:
+        file = self.folder / name
         lines = file.read_text().splitlines() if file.exists() else []
         return [(hold, int(pid)) for hold, _, pid in (line.rpartition(" ") for line in lines)]
+
+    def expect_replaced(self) -> None:
+        """A worker that was worn begins no further lease, and a process does that is new."""
+        begun = self.begun()
+        for worn in self._noted("worn"):
+            place = begun.index(worn) + 1
+            before, later = ({pid for _, pid in part} for part in (begun[:place], begun[place:]))
+            if worn[1] in later or not later - before:
+                self.found.problems.append(f"worn worker {worn} was not replaced: {later}")
 
     def expect_gone(self) -> None:
         """Every worker has let go of its device, whoever had to end it."""
@@ -281,6 +293,7 @@ def _audit(ordeal: _Ordeal, found: Found) -> None:
         wanted, finals = finalists_of(plan.undisturbed, ordeal.drivers.at_hand), finals_in(facts)
         if finals != wanted:
             found.problems.append(f"finalists differ: {finals}, undisturbed {wanted}")
+    ordeal.expect_replaced()
     ordeal.expect_gone()
 
 

@@ -81,10 +81,17 @@ class SyntheticWorker(Worker):
         self._trouble = schedule["trouble"]
         self._pace = schedule["pace"]
         self._fuses = Fuses(self._folder, schedule["faults"])
+        self._leaks = False
 
     def run(self, order: Order, *hurried: Any) -> Any:
         _note(self._folder / "begun", f"{order.hold} {os.getpid()}")
-        return super().run(order, *hurried)
+        measurement = super().run(order, *hurried)
+        if measurement.worn:
+            _note(self._folder / "worn", f"{order.hold} {os.getpid()}")
+        return measurement
+
+    def _worn(self) -> str:
+        return "made to leak" if self._leaks else ""
 
     def _carry_out(self, order: Order, meter: Any, hurried: Any) -> _Found:
         stage, name = order.stage, stage_name(order.stage)
@@ -172,6 +179,8 @@ class SyntheticWorker(Worker):
             os.kill(self._watchdog.pid, signal.SIGKILL)
         if "kill" in action:
             os.kill(os.getpid(), signal.SIGKILL)
+        if "leak" in action:
+            self._leaks = True
         if "hang" in action:
             time.sleep(_FOREVER_S)
 

@@ -149,6 +149,7 @@ def cluster():
 
 _KILL_WORKER = {"at": "train", "do": "kill", "n": 4}
 _HANG = {"at": "evaluate", "do": "hang", "n": 10}
+_LEAK = {"at": "train", "do": "leak", "n": 3}
 _KILL_DRIVER = {"at": "after append", "do": "kill", "n": 40}
 _KILL_NODE = {"at": "anything on second node", "do": "node, hang", "n": 1}
 
@@ -157,6 +158,7 @@ _KILL_NODE = {"at": "anything on second node", "do": "node, hang", "n": 1}
     ("kind", "faults"),
     [
         ("worker killed, worker hangs", (_KILL_WORKER, _HANG)),
+        ("worker leaks", (_LEAK,)),
         ("driver killed", (_KILL_DRIVER,)),
         ("node killed", (_KILL_NODE,)),
     ],

@@ -66,7 +66,7 @@ class Tune:
             return self.trials[name]
         return None
 
-    def finish(self, trial, seconds, *, own_ms=1000, pid=1, outcome=Outcome.DONE):
+    def finish(self, trial, seconds, *, own_ms=1000, pid=1, outcome=Outcome.DONE, worn=""):
         """The trial's stage ends after ``seconds``, of which the worker saw ``own_ms``."""
         trial.status = TuneTrial.RUNNING
         order = self.desk.pop(trial.trial_id)
@@ -74,7 +74,7 @@ class Tune:
         scores = self.bench.run(order).scores if outcome is Outcome.DONE else ()
         bill = Bill({Purpose.TRAIN: DeviceTime(own_ms)})
         name = stage_name(order.stage)
-        measurement = Measurement(order.hold, name, outcome, bill, scores)
+        measurement = Measurement(order.hold, name, outcome, bill, scores, worn=worn)
         decision = self.scheduler.on_trial_result(None, trial, {"measurement": measurement, "pid": pid})
         trial.status = {"PAUSE": TuneTrial.PAUSED, "STOP": TuneTrial.TERMINATED}.get(
             decision, TuneTrial.RUNNING
@@ -182,6 +182,45 @@ def test_a_dead_worker_is_charged_as_lost_for_the_time_it_held(tree):
     again = tune.suggest()
     assert again.trial_id != trial.trial_id
     assert tune.desk[again.trial_id].attempt == 2
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DONE, Outcome.FAILED])
+def test_a_worn_worker_is_ended_between_two_orders_and_the_next_pays_for_its_start(tree, outcome):
+    tune = Tune(tree)
+    trial = tune.suggest()
+    tune.finish(trial, 3.0)
+    first = tune.desk[trial.trial_id].limit
+    assert tune.finish(trial, 2.0, outcome=outcome, worn="the worker leaks") == TrialScheduler.CONTINUE
+    assert tune.killed == [trial]
+    assert trial.trial_id not in tune.desk  # nothing is left for a dead process
+    tune.scheduler.on_trial_error(None, trial)  # Tune finds it dead
+    assert tune.bills() == [{"load": 2000, "train": 1000}, {"train": 1000, "idle": 1000}]
+    again = tune.suggest()
+    assert again.trial_id != trial.trial_id
+    assert tune.bridge._ours[again.trial_id] == "t0000"
+    assert tune.desk[again.trial_id].limit > first or outcome is Outcome.DONE
+    tune.finish(again, 4.0, pid=2)
+    assert tune.bills()[-1] == {"load": 3000, "train": 1000}
+    assert tune.engine.state.worn == ["the worker leaks"]
+
+
+def test_a_whole_study_whose_workers_are_worn_after_every_third_stage_ends(tree):
+    tune, n_stages, running = Tune(tree), 0, None
+    while not StopWhenOver(tune.bridge).stop_all():
+        assert n_stages < 1000
+        trial = tune.scheduler.choose_trial_to_run(None) or running or tune.suggest()
+        if trial is None:
+            continue
+        n_stages += 1
+        worn = "the worker leaks" if n_stages % 3 == 0 else ""
+        decision = tune.finish(trial, 1.5, pid=n_stages // 3, worn=worn)
+        if worn:
+            tune.scheduler.on_trial_error(None, trial)
+            trial.status = TuneTrial.ERROR
+        running = trial if decision == TrialScheduler.CONTINUE and not worn else None
+    assert tune.engine.state.ended.startswith("nothing left to try")
+    assert tune.account.balance.holds == {}
+    assert len(tune.killed) == n_stages // 3 == len(tune.engine.state.worn)
 
 
 def test_a_worker_that_dies_twice_over_is_charged_once(tree):

@@ -131,3 +131,33 @@ def test_stopped_twice_the_running_stage_is_charged_for_what_it_held_and_no_more
     assert (last.outcome, last.bill.to_json()) == (Outcome.STOPPED, {"lost": 4_000})
     again, _ = engine_on(journal, tree)
     assert isinstance(again.ask(), Start)
+
+
+class LostDevice(TimedBench):
+    """The third stage's device fails under it."""
+
+    def run(self, order, hurried):
+        if len(self.orders) < 2:
+            return super().run(order, hurried)
+        self.orders.append(order)
+        bill = Bill({Purpose.TRAIN: DeviceTime(1000)})
+        lost = "the device cuda failed under the stage."
+        return Measurement(
+            order.hold, stage_name(order.stage), Outcome.FAILED, bill, error=lost, worn=lost
+        )
+
+
+def test_a_process_whose_device_is_gone_runs_no_further_stage_and_the_study_can_go_on():
+    tree, clock = small_tree("halving", 3), HandClock()
+    journal = begun(tree, AMPLE)
+    engine, account = engine_on(journal, tree)
+    runner = LostDevice(tree, clock)
+    reason = drive_inline(engine, runner, clock, lambda: None, interrupt=Interrupt())
+    assert len(runner.orders) == 3
+    assert reason == "the device cuda failed under the stage. Run the same command again."
+    assert engine.state.stopped
+    assert account.balance.holds == {}
+    again, _ = engine_on(journal, tree)
+    found = again.ask()
+    assert isinstance(found, Start)
+    assert (found.order.stage, found.order.attempt) == (runner.orders[2].stage, 2)

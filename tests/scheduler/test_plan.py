@@ -93,3 +93,12 @@ def test_hub_data_without_a_pin_can_be_planned_and_the_plan_says_what_a_run_need
     mapping["data"]["revisions"] = {treebanks: "a" * 40}
     pinned = plan_study(read(mapping, "test"))
     assert not any("before a run" in line for line in pinned.beyond)
+
+
+@pytest.mark.parametrize(
+    ("precision", "note"), [("fp32", None), ("bf16", "bf16 is asked for, and CPUs compute in fp32")]
+)
+def test_a_precision_that_the_devices_lack_is_said_beforehand(precision, note):
+    spec = spec_of({"budget.gpu_hours": 0.02, "model.precision": precision}, small=False)
+    notes = " ".join(plan_study(spec).notes)
+    assert (note in notes) if note else ("fp32" not in notes)

@@ -23,6 +23,7 @@ from scheduler.progress import (
     status_view,
 )
 from scheduler.state import StudyState
+from scheduler.status import status_json
 from scheduler.trial import Recipe, Role, TrialState
 from trainers.order import Measurement, Outcome
 from trainers.stage import IntermediateStage, ModelRef, Optimisation
@@ -57,6 +58,23 @@ def facts(kind="cpu"):
         Reserved("h2", HELD),
         StageStarted("t0001", "h2", "y", STAGE, 1, 900_000),
     ]
+
+
+def with_worn_worker(found):
+    """The same, with a worker that leaked."""
+    return [
+        replace(fact, measurement=replace(fact.measurement, worn="the worker leaks: 3 GB"))
+        if isinstance(fact, StageEnded)
+        else fact
+        for fact in found
+    ]
+
+
+def test_status_says_how_many_workers_were_worn_and_why():
+    assert "worn workers" not in text_of(status_view(*stand(facts())))
+    text = text_of(status_view(*stand(with_worn_worker(facts()))))
+    assert "worn workers: 1, the last because the worker leaks: 3 GB" in text
+    assert status_json(*stand(with_worn_worker(facts())))["worn_workers"] == ["the worker leaks: 3 GB"]
 
 
 def stand(found):
