@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from budgets.forecast import Work
 from scheduler.inference import duration_ms
+from trainers.candidates import MOST_BYTES
 from trainers.models import ModelEntry, entry
 from trainers.stage import (
     EvaluateStage,
@@ -77,13 +78,13 @@ class Workload:
         how = _how(stage.model)
         match stage:
             case EvaluateStage(task=name) | MergeStage(task=name):
-                task, rows = self.tasks[name], self._rows_read(stage)
+                task, rows = self.tasks[name], self._rows_read(stage, model)
                 ops = 2 * weights * _tokens_a_row(task) * rows
                 read_ms = _n_read(stage) * _read_ms(model.n_parameters or weights)
                 key = f"{stage.kind}/{task.family}/{name}/{how}"
                 return Work(key, rows, self._prior_ms(ops) + read_ms)
             case InferStage(task=name, load=load):
-                task, rows = self.tasks[name], self._rows_read(stage)
+                task, rows = self.tasks[name], self._rows_read(stage, model)
                 sample_ms = 1000 * self._seconds(2 * weights * _tokens_a_row(task))
                 asked_ms = duration_ms(load, rows, sample_ms)
                 key = f"infer/{task.family}/{name}/{how}/{load.harness}"
@@ -121,11 +122,11 @@ class Workload:
         masked = (s.rate for s in stage.shares if self.tasks[s.task].family is FamilyName.MASKED)
         return sum(masked)
 
-    def _rows_read(self, stage: ScoringStage | InferStage) -> int:
+    def _rows_read(self, stage: ScoringStage | InferStage, model: ModelEntry) -> int:
         """Examples that are scored or asked: half of a split that search and report share.
 
-        The candidates of a ranking are read whole, for every language anew; what tunes a report is read
-        with it.
+        The candidates of a ranking are read whole: once where their vectors are kept to score the next
+        language, which an inference does not; what tunes a report is read with it.
         """
         task = self.tasks[stage.task]
         halved = 2 if any(task.halved(language) for language in stage.languages) else 1
@@ -136,7 +137,9 @@ class Workload:
         asked = (n // halved for data, n in rows.items() if data not in pool or task.search == task.pool)
         candidates = sum(n for data, n in rows.items() if data in pool)
         scored = sum(min(n, stage.max_examples or n) for n in asked)
-        return scored + candidates * len(stage.languages)
+        kept = _BYTES_PER_WEIGHT * model.width * candidates <= MOST_BYTES
+        once = kept and not isinstance(stage, InferStage)
+        return scored + candidates * (1 if once else len(stage.languages))
 
 
 def is_tuned(task: TaskSpec, half: Half) -> bool:

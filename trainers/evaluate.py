@@ -8,6 +8,7 @@ text, whose masks are drawn batch by batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from trainers.batches import row_lengths
 from trainers.devices import uses_bf16
 from trainers.families import family
+from trainers.features import features, n_truncated
 from trainers.metrics import STATISTICS, value
 from trainers.order import CellScore
 
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from datasets import Dataset
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
     from torch import nn
     from transformers import PreTrainedTokenizerBase
 
+    from trainers.candidates import Candidates
     from trainers.cells import Cells
     from trainers.families.base import Batch, Examples, Family, Records
     from trainers.models import ModelEntry
@@ -68,6 +71,7 @@ def evaluate(
     batch_tokens: int,
     device: torch.device,
     until: Callable[[], bool],
+    candidates: Candidates,
 ) -> Scored:
     """Scores of the stage's task in each of its languages.
 
@@ -83,12 +87,11 @@ def evaluate(
         batch_tokens: tokens of a batch at most, padding counted; a longer example goes alone.
         device: where batches are sent.
         until: true once the lease is over; asked before every batch.
+        candidates: that this encoder has embedded for cells of the stage.
 
     Raises:
         DeadlinePassed: the lease ended first.
     """
-    from trainers.features import features, n_truncated
-
     scores, tables, n_cut_short = [], [], 0
     bf16 = uses_bf16(stage.model.precision, device)
     for language in stage.languages:
@@ -108,6 +111,7 @@ def evaluate(
                 batch_tokens=batch_tokens,
                 device=device,
                 until=until,
+                candidates=candidates,
             )
         scores.append(cell_score(task, language, records))
         tables.append(records_table(task, language, scored_ids(examples), records))
@@ -127,10 +131,12 @@ def score_cell(
     batch_tokens: int,
     device: torch.device,
     until: Callable[[], bool],
+    candidates: Candidates,
 ) -> Records:
     """Statistics of each scored example of one cell, in the order of ``examples``.
 
-    ``features`` are those of ``examples``, made for evaluation.
+    ``features`` are those of ``examples``, made for evaluation; where the task has a pool,
+    ``candidates`` has what was embedded of it before.
 
     Raises:
         DeadlinePassed: the lease ended first.
@@ -139,10 +145,11 @@ def score_cell(
     columns: Examples = examples[:]
     encoder.eval()
     head.eval()
+    read = partial(
+        _batches, shape, features, pad_id=pad_id, batch_tokens=batch_tokens, device=device, until=until
+    )
     with torch.inference_mode():
-        batches = _batches(
-            shape, features, pad_id=pad_id, batch_tokens=batch_tokens, device=device, until=until
-        )
+        batches = candidates.batches(columns, read) if task.pool else read(np.arange(features.num_rows))
         return shape.score(encoder, head, batches, columns, task, entry=entry, language=language)
 
 
@@ -195,17 +202,18 @@ def batch_rows(lengths: ArrayLike, batch_tokens: int) -> Iterator[list[int]]:
 def _batches(
     shape: Family,
     features: Dataset,
+    numbers: NDArray[np.int64],
     *,
     pad_id: int,
     batch_tokens: int,
     device: torch.device,
     until: Callable[[], bool],
 ) -> Iterator[tuple[Batch, Sequence[Mapping[str, Any]]]]:
-    """Batches on the device, each with its rows, made as they are asked for."""
-    for numbers in batch_rows(row_lengths(features), batch_tokens):
+    """Batches of some features on the device, each with its rows, made as they are asked for."""
+    for places in batch_rows(row_lengths(features)[numbers], batch_tokens):
         if until():
             raise DeadlinePassed
-        columns = features[numbers]
+        columns = features[numbers[places]]
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         batch = shape.collate(rows, pad_id)
         yield {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}, rows

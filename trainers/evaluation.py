@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from budgets.bill import Purpose
+from trainers.candidates import Candidates
 from trainers.checkpoints import PARTIAL, StageStore
 from trainers.errors import InfeasibleError
 from trainers.evaluate import DeadlinePassed, Scored, evaluate
@@ -130,6 +131,7 @@ class _Run:
         self._store = store
         self._lease = lease
         self._cells = _Cells()
+        self._candidates = Candidates()
         self._n_saved = 0
         self._rhythm = SaveRhythm(lease.clock, self.save_partial)
         self._fits = Fits(warm.cache_dir, warm.device)
@@ -230,4 +232,5 @@ class _Run:
             batch_tokens=self._batch_tokens,
             device=warm.device,
             until=self._lease.over,
+            candidates=self._candidates,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from fakes import mapping_of, spec_of, tree_of
 
+import scheduler.workload
 from scheduler.mix import Mix
 from scheduler.spec import read
 from scheduler.study import tree_of as tree_from_data
@@ -192,7 +193,7 @@ def test_data_that_is_not_there_is_listed_all_at_once_with_what_to_remove(tmp_pa
     assert said.count(str(tmp_path)) == 7
 
 
-def test_the_candidates_of_a_ranking_are_work_for_every_language():
+def test_the_candidates_of_a_ranking_are_work_once_unless_their_vectors_are_too_many(monkeypatch):
     changes = {
         "data.source": "hub",
         "model.name": "xlm-roberta-base",
@@ -211,5 +212,10 @@ def test_the_candidates_of_a_ranking_are_work_for_every_language():
         return work.n_units
 
     n_pool = 11 * 200  # languages of the pool, rows each
-    assert units(["vi", "th"]) - units(["vi"]) == n_pool
     assert units(["vi"]) >= n_pool + 30
+    assert units(["vi", "th"]) == units(["vi"])  # their questions are among the candidates' rows
+    n_bytes = 4 * 768 * n_pool
+    monkeypatch.setattr(scheduler.workload, "MOST_BYTES", n_bytes)
+    assert units(["vi", "th"]) == units(["vi"])
+    monkeypatch.setattr(scheduler.workload, "MOST_BYTES", n_bytes - 1)
+    assert units(["vi", "th"]) - units(["vi"]) == n_pool

@@ -13,6 +13,7 @@ from tiny_model import ENTRY, PAD_ID, WIDTH, tiny_encoder, tiny_tokenizer
 from worker_bench import Bench, tiny_mirror
 
 import trainers.evaluation
+from trainers.candidates import Candidates
 from trainers.errors import EmptySplitError, MalformedDataError
 from trainers.evaluate import evaluate, score_cell
 from trainers.families import family
@@ -100,6 +101,7 @@ def score(rows, task, folder):
         batch_tokens=512,
         device=torch.device("cpu"),
         until=lambda: False,
+        candidates=Candidates(),
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from tiny_model import ENTRY, PAD_ID, WIDTH, as_rows, tiny_encoder
 from transformers import AutoTokenizer
 
+from trainers.candidates import Candidates
 from trainers.cells import Cells
 from trainers.errors import MissingDataError
 from trainers.evaluate import evaluate
@@ -138,6 +139,7 @@ def test_real_rows_of_a_language_are_scored(mirror, tokenizer, name, tmp_path):
         batch_tokens=2048,
         device=torch.device("cpu"),
         until=lambda: False,
+        candidates=Candidates(),
     )
     assert score.n_examples == records.num_rows > 4
     assert 0 <= score.value <= 100

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tiny_model import CELL, PAD_ID, WIDTH, tiny_encoder, tiny_task, tiny_tokenizer
 from transformers import AutoModel, AutoTokenizer
 
+from trainers.candidates import Candidates
 from trainers.cells import Cells
 from trainers.evaluate import (
     DeadlinePassed,
@@ -98,6 +99,7 @@ def cell_of(name, until=never, batch_tokens=128):
         batch_tokens=batch_tokens,
         device=torch.device("cpu"),
         until=until,
+        candidates=Candidates(),
     )
     assert not encoder.training
     return examples, task, records
@@ -176,6 +178,7 @@ def evaluated(task, languages, encoder, tokenizer, source, model, cache_dir, unt
         batch_tokens=2048,
         device=torch.device("cpu"),
         until=until,
+        candidates=Candidates(),
     )
 
 

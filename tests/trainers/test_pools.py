@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from trainers.candidates import Candidates
 from trainers.cells import Cells
 from trainers.encoder import load_encoder
 from trainers.errors import EmptySplitError, MalformedDataError
@@ -244,6 +245,7 @@ def scores_of(mirror, tmp_path, name, languages):
         batch_tokens=2048,
         device=torch.device("cpu"),
         until=lambda: False,
+        candidates=Candidates(),
     )
 
 

@@ -87,7 +87,8 @@ class Family(Protocol):
         """Per-example statistics (see ``trainers/metrics.py``), a row per scored example, in order.
 
         ``batches`` yields each batch, collated only when it is asked for, with the feature rows it
-        was made of. ``entry`` says which layer and pooling retrieval reads; ``language`` is the
-        cell's, for answers that each language normalises in its own way. Every example is scored
-        but those whose column ``scored`` is false.
+        was made of. Where texts are compared as vectors, a batch is left with its ``vectors`` (B, D);
+        one that was embedded before comes with them alone. ``entry`` says which layer and pooling
+        retrieval reads; ``language`` is the cell's, for answers that each language normalises in its
+        own way. Every example is scored but those whose column ``scored`` is false.
         """

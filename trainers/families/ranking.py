@@ -10,7 +10,7 @@ length 1, and the documents of the other queries in a batch are what a query's o
 
 where j runs over i and the documents that do not answer query i and are not its document's twin. A
 task that has no training data reads the encoder as it is, by the model entry's layer and pooling. Every
-candidate is embedded once per cell.
+candidate is embedded once per stage (trainers/candidates.py).
 
 Sources: the LAReQA and Mewsli-X baselines of XTREME-R, Ruder et al. 2021, arXiv:2104.07412, without the
 dense layer that their BERT has over its first token.
@@ -28,7 +28,7 @@ import torch
 from torch import nn
 
 from trainers.families.sequences import ENCODER_INPUTS, Frame, longest, pad, pad_rows, token_ids
-from trainers.families.vectors import all_vectors, nearest, reading, sentence_vectors
+from trainers.families.vectors import all_vectors, nearest, reading, sentence_vectors, vectors_of
 from trainers.tasks.examples import DOCUMENT, QUERY
 
 if TYPE_CHECKING:
@@ -137,17 +137,18 @@ class RankingFamily:
 
     def judge(self, vectors_ND: torch.Tensor, examples: Examples) -> Records:
         """Average precision of the first 20 documents of each query, from the vectors of all texts."""
-        queries = [row for row, scored in enumerate(examples["scored"]) if scored]
-        documents = [row for row, side in enumerate(examples["side"]) if side == DOCUMENT]
-        if not queries:
+        queries = np.flatnonzero(np.asarray(examples["scored"], dtype=bool))
+        documents = np.flatnonzero(np.asarray(examples["side"]) == DOCUMENT)
+        if not len(queries):
             return {"average_precision": np.zeros(0)}
-        _, places = nearest(vectors_ND[queries], vectors_ND[documents], N_RANKED)
+        _, places = nearest(vectors_of(vectors_ND, queries), vectors_of(vectors_ND, documents), N_RANKED)
         with_key = defaultdict(set)
-        for place, document in enumerate(documents):
+        for place, document in enumerate(documents.tolist()):
             for key in examples["keys"][document]:
                 with_key[key].add(place)
         right = [
-            set().union(*(with_key.get(key, ()) for key in examples["keys"][query])) for query in queries
+            set().union(*(with_key.get(key, ()) for key in examples["keys"][query]))
+            for query in queries.tolist()
         ]
         ranked = zip(places.tolist(), right, strict=True)
         return {"average_precision": np.array([average_precision(*pair) for pair in ranked])}

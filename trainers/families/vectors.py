@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
 from trainers.families.sequences import encode_batch
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from trainers.families.base import Batch, Examples, Records
     from trainers.model_table import Pooling
     from trainers.models import ModelEntry
@@ -80,21 +83,32 @@ def all_vectors(
 ) -> torch.Tensor:
     """The vectors of all texts on the device, (N, D); ``place_of`` is the place of a feature's text.
 
+    A batch is left with its ``vectors``; one that comes with them is not embedded again.
+
     Raises:
         ValueError: there are texts and not one batch of them.
     """
     vectors_ND: torch.Tensor | None = None
     for batch, rows in batches:
-        vectors_BD = sentence_vectors(encoder, batch, *read)
+        if "vectors" not in batch:
+            batch["vectors"] = sentence_vectors(encoder, batch, *read)
+        vectors_BD = batch["vectors"]
         if vectors_ND is None:
             vectors_ND = vectors_BD.new_zeros(n_texts, vectors_BD.shape[-1])
-        places_B = torch.tensor([place_of(row) for row in rows], device=vectors_BD.device)
-        vectors_ND[places_B] = vectors_BD
+        places_B = torch.tensor([place_of(row) for row in rows])
+        vectors_ND[places_B.to(vectors_BD.device, non_blocking=True)] = vectors_BD
     if vectors_ND is None:
         if n_texts:
             raise ValueError(f"{n_texts} texts and no batch of them: nothing was embedded")
         return torch.zeros(0, 0)
     return vectors_ND
+
+
+def vectors_of(vectors_ND: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
+    """The vectors of some texts, in rising order; not copied where they follow one another."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
+        return vectors_ND[rows[0] : rows[-1] + 1]
+    return vectors_ND[torch.from_numpy(rows).to(vectors_ND.device)]
 
 
 def nearest(
