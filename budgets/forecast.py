@@ -10,7 +10,7 @@ parts: ``load``, which depends on what was warm, and ``work``, all the rest.
     ratio    = exp((n log(median own r) + m log(shared)) / (n + m)),   m = 1/2, 0 once n >= 4
     done     = ratio * prior                                   few bills, or all of one size
     done     = fixed + rate * units                            n >= 4 and largest >= 2 smallest size
-    expected = done + median load of the key, or of the nearest
+    expected = done + median load of the key, or of the nearest + once
 
 The nearest keys share the longest beginning with the one that is asked for: of a task that was never
 trained those of its family speak, of a new model those of the others, each against its own prior. The
@@ -21,7 +21,9 @@ median remainder, neither below zero: one bill in four may be wild without movin
     q(S)     = the ceil(0.995 (|S| + 1))-th smallest of S, the largest if |S| < 199
     few      = 2.5 ** min(1, 2 - 2 N / 99)             N: errors of all keys; 1 once N >= 99
     factor   = max(few, 1.25, 2.5 ** (1 / (n + 1)) * max(q(errors of the key), q(errors of all keys)))
-    upper    = max(factor * done + max(q(loads of the key), 1.25 * load), expected + 1.5 s)
+    upper    = max(factor * done + max(q(loads of the key), 1.25 * load) + 2.5 once, expected + 1.5 s)
+
+``once`` is the planner's guess at what nobody has done yet of what is done once and then kept.
 
 The quantile is the split-conformal one: if the next bill is exchangeable with the past ones, work and
 load each stay under theirs in 995 cases of 1000 once there are 199, and their sum under the bound in
@@ -39,7 +41,7 @@ Source: Sen 1968, doi:10.1080/01621459.1968.10480934 (the fit); Lei et al. 2018,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
 from statistics import median
@@ -66,11 +68,14 @@ class Work:
         key: names work that costs alike, from the general to the particular, parted by ``/``.
         n_units: how much of it: tokens, examples; at least 0.
         prior_ms: the planner's guess in device-milliseconds, at least 1.
+        once: what has to be there before it begins and then stays for all other work that names it: a
+            name, and a guess at the milliseconds that it takes. It is billed as load.
     """
 
     key: str
     n_units: int
     prior_ms: int
+    once: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         if self.n_units < 0 or self.prior_ms < 1:
@@ -88,11 +93,13 @@ class Estimate:
         expected: device time.
         upper: a bound to hold for it.
         load: the part of ``expected`` that is loading.
+        once: the part of ``load`` that no later work has to do again.
     """
 
     expected: DeviceTime
     upper: DeviceTime
     load: DeviceTime
+    once: DeviceTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +147,7 @@ class Forecast:
         self._fits: dict[str, _Fit] = {}  # of keys with enough bills: they change with their own alone
         self._stale: set[str] = set()
         self._errors: list[float] = []
+        self._had: set[str] = set()  # names of what is done once
         self._estimates: dict[Work, Estimate] = {}  # since the last lesson
 
     def learn(self, work: Work, actual: DeviceTime, load: DeviceTime = ZERO) -> None:
@@ -152,10 +160,23 @@ class Forecast:
         """
         seen = self._seen.setdefault(work.key, [])
         work_ms = max(1, actual.ms - load.ms)
-        seen.append(_Seen(work.n_units, work.prior_ms, work_ms, load.ms))
+        once = self.once([work])
+        # Where loading was far shorter, others had done it before.
+        own_load = load.less(once) if 2 * load.ms >= once.ms else load
+        seen.append(_Seen(work.n_units, work.prior_ms, work_ms, own_load.ms))
         del seen[:-_REMEMBERED]
         self._stale.add(work.key)
+        self.have(work)
+
+    def have(self, work: Work) -> None:
+        """Take note that what ``work`` needs once is there."""
+        self._had.update(name for name, _ in work.once)
         self._estimates.clear()
+
+    def once(self, works: Iterable[Work]) -> DeviceTime:
+        """What all of ``works`` still need once, each of it counted once."""
+        missing = {name: ms for work in works for name, ms in work.once if name not in self._had}
+        return DeviceTime(sum(missing.values()))
 
     def estimate(self, work: Work) -> Estimate:
         """What the work will take, and the bound to hold for it; never zero."""
@@ -167,11 +188,12 @@ class Forecast:
         self._refresh()
         fit = self._fits.get(work.key) or self._first_fit(work.key)
         done_ms = fit.done_ms(work.n_units, work.prior_ms)
-        expected = DeviceTime(math.ceil(done_ms + fit.load_ms))
-        most_load_ms = max(fit.most_load_ms, _FACTOR_FLOOR * fit.load_ms)
+        once = self.once([work])
+        expected = DeviceTime(math.ceil(done_ms + fit.load_ms)) + once
+        most_load_ms = max(fit.most_load_ms, _FACTOR_FLOOR * fit.load_ms) + _FACTOR_UNSEEN * once.ms
         upper = DeviceTime(math.ceil(self._factor(fit) * done_ms + most_load_ms))
         bound = max(upper, expected.scaled(_FACTOR_FLOOR), expected + _MARGIN)
-        return Estimate(expected, bound, DeviceTime(round(fit.load_ms)))
+        return Estimate(expected, bound, DeviceTime(round(fit.load_ms)) + once, once)
 
     def _refresh(self) -> None:
         """Read again the bills of every key that has learned since."""

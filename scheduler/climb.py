@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from budgets.amount import ZERO, DeviceTime
-from budgets.forecast import Estimate, Forecast
+from budgets.forecast import Estimate, Forecast, Work
 from scheduler.arms import observed_as
 from scheduler.demand import Bundle, Demand, Needed, needed
 from scheduler.facts import StageShared, TrialMoved
@@ -233,12 +233,16 @@ class Climb:
 
     def _still(self, way: Mapping[Needed, int]) -> DeviceTime:
         expected_ms = slack_ms = 0
+        first: list[Work] = []  # of several, one does what is done once
         for one, n in way.items():
             estimate = self._forecast.estimate(one.work)
             limit = _limit(estimate, one.n_truncated)
-            expected_ms += n * estimate.expected.ms
+            expected_ms += n * (estimate.expected.ms - estimate.once.ms)
             slack_ms = max(slack_ms, limit.ms - estimate.expected.ms)
-        return DeviceTime(expected_ms + slack_ms).scaled(self._rate)
+            if estimate.once:
+                first.append(one.work)
+        expected = DeviceTime(expected_ms + slack_ms) + self._forecast.once(first)
+        return expected.scaled(self._rate)
 
     def path_cost_ms(self, trial: Trial) -> dict[int, int]:
         """Device time of the whole way to each finished rung that trains, shared stages included.

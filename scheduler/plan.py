@@ -164,14 +164,17 @@ def _played(study: Study, before: Forecast, *, at_upper: bool) -> tuple[Study, i
     devices = study.spec.budget.devices
 
     def run(order: Order) -> Measurement:
-        estimate = before.estimate(study.tree.work(order.stage))
+        work = study.tree.work(order.stage)
+        estimate = before.estimate(work)
+        if estimate.once:
+            before.have(work)
         cost = estimate.upper if at_upper else estimate.expected
         scores: tuple[CellScore, ...] = ()
         if isinstance(order.stage, ScoringStage):
             scores = tuple(
                 CellScore(order.stage.task, code, "", 0.0, 0) for code in order.stage.languages
             )
-        bill = Bill({Purpose.TRAIN: cost})
+        bill = Bill({Purpose.LOAD: estimate.once, Purpose.TRAIN: cost.less(estimate.once)})
         return Measurement(order.hold, stage_name(order.stage), Outcome.DONE, bill, scores)
 
     replayed = drive_table(study.engine, run, devices.count // devices.per_trial, at_most=_MAX_ORDERS)

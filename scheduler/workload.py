@@ -46,6 +46,16 @@ _PRIOR_READ_BYTES_PER_S = 5.0e8  # of an encoder that is merged: from disk, and 
 _BYTES_PER_WEIGHT = 4
 _PRIOR_TOKENS_PER_ROW = 48
 _MASKED_SHARE = 0.15  # of masked text's tokens that are predicted (trainers/families/masked.py)
+# Milliseconds of one core to read, check and tokenise a row for training (docs/measurements.md,
+# "Tokenising"). Retrieval and mining are not trained.
+_READING_MS_PER_ROW = {
+    FamilyName.PAIR: 0.2,
+    FamilyName.CHOICE: 0.4,
+    FamilyName.SPANS: 0.3,
+    FamilyName.TOKENS: 0.15,
+    FamilyName.MASKED: 0.1,
+    FamilyName.RANKING: 0.4,
+}
 UNKNOWN_ROWS = 1_000  # per split and language, where the hub's size is not in the catalogue
 
 
@@ -100,7 +110,7 @@ class Workload:
         masked = self._masked_share(stage) * _MASKED_SHARE * embeddings / weights
         n_units = round(n_units * (1 + masked))
         key = f"{what}/{how}/{_batch(stage.optimisation)}"
-        return Work(key, n_units, self._prior_ms(6 * weights * n_units))
+        return Work(key, n_units, self._prior_ms(6 * weights * n_units), self._readings(stage))
 
     def _prior_ms(self, operations: int) -> int:
         """Six operations per weight and trained token, two per weight and scored token."""
@@ -115,6 +125,27 @@ class Workload:
         if name not in self._others:
             self._others[name] = entry(name)
         return self._others[name]
+
+    def _readings(
+        self, stage: PretrainStage | IntermediateStage | TargetStage
+    ) -> tuple[tuple[str, int], ...]:
+        """What a store's workers read, check and tokenise once: every set of a stage's data, whole.
+
+        The toy world is left out: it has few rows.
+        """
+        if isinstance(stage, TargetStage):
+            given = [(stage.task, stage.data)]
+        else:
+            given = [(share.task, share.data) for share in stage.shares]
+        return tuple(
+            (f"{stage.model.name}/{name}/{data.name}@{data.revision}", self._reading_ms(name, data))
+            for name, sets in given
+            if self.tasks[name].world != "toy"
+            for data in sets
+        )
+
+    def _reading_ms(self, task: str, data: DataIdentity) -> int:
+        return round(_READING_MS_PER_ROW[self.tasks[task].family] * (data.n_rows or UNKNOWN_ROWS))
 
     def _masked_share(self, stage: PretrainStage | IntermediateStage | TargetStage) -> float:
         if isinstance(stage, TargetStage):

@@ -188,3 +188,27 @@ def test_an_estimate_is_quick_even_with_many_keys():
 def test_work_of_negative_size_or_without_a_guess_is_refused(n_units, prior_ms):
     with pytest.raises(ValueError, match="needs n_units >= 0 and prior_ms >= 1"):
         Work("train", n_units, prior_ms)
+
+
+def test_what_is_done_once_is_expected_until_somebody_has_done_it():
+    bare, work = Work("train", 10, 10_000), Work("train", 10, 10_000, (("a", 700), ("b", 300)))
+    forecast = Forecast()
+    plain, first = forecast.estimate(bare), forecast.estimate(work)
+    assert first.expected.ms == plain.expected.ms + 1_000
+    assert (first.once.ms, first.load.ms) == (1_000, plain.load.ms + 1_000)
+    assert first.upper.ms >= plain.upper.ms + 2_500
+    other = Work("other", 10, 10_000, (("b", 300), ("c", 50)))
+    assert forecast.once([work, work, other]).ms == 1_050
+    forecast.have(other)
+    assert forecast.estimate(work).once.ms == 700
+    forecast.learn(work, DeviceTime(11_000), DeviceTime(900))
+    again = forecast.estimate(work)
+    assert (again.once.ms, again.load.ms) == (0, 200)
+    assert abs(again.expected.ms - 10_300) <= 1
+
+
+def test_a_load_too_short_to_have_done_it_is_learned_whole():
+    work = Work("train", 10, 10_000, (("a", 60_000),))
+    forecast = Forecast()
+    forecast.learn(work, DeviceTime(10_400), DeviceTime(400))
+    assert forecast.estimate(work).load.ms == 400

@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 from fakes import small_tree, spec_of, tree_of
 
+from budgets.forecast import Forecast
+from scheduler.climb import Climb
 from scheduler.mix import Mix
+from scheduler.state import StudyState
 from scheduler.trial import Recipe
 from scheduler.workload import _MASKED_SHARE
 from trainers.families.masked import MASKED_SHARE
@@ -19,7 +22,10 @@ from trainers.stage import (
     MergeStage,
     ModelRef,
     TargetStage,
+    TaskShare,
 )
+from trainers.tasks.catalog import TASKS
+from trainers.tasks.source import DataIdentity
 
 
 def stages(tree, tasks=("toy_entailment", "toy_roles")):
@@ -102,3 +108,34 @@ def test_a_batch_of_another_size_is_other_work():
     small, large = (tree_of(spec_of({"target.batch_tokens": n})) for n in (512, 1024))
     keys = [tree.work(of_type(tree, TargetStage)).key for tree in (small, large)]
     assert keys[0] != keys[1]
+
+
+def test_data_that_is_not_the_toy_worlds_is_read_once_by_rows_family_and_model():
+    tree = small_tree()
+    workload = replace(tree._workload, tasks=TASKS)
+    target = of_type(tree, TargetStage)
+    assert tree.work(target).once == ()
+    data = (DataIdentity("squad", "v1", 10_000), DataIdentity("more", "v1", 0))
+    spans = workload.of(replace(target, task="xquad", data=data)).once
+    assert [ms for _, ms in spans] == [3_000, 300]
+    ranking = workload.of(replace(target, task="lareqa", data=data)).once
+    assert [ms for _, ms in ranking] == [4_000, 400]
+    share = TaskShare("squad_v1", 0.5, data)
+    mixed = of_type(tree, IntermediateStage)
+    both = workload.of(replace(mixed, shares=(share, replace(share, task="squad_v2")))).once
+    assert len({name for name, _ in (*spans, *ranking, *both)}) == 8
+    other = workload.of(replace(target, task="xquad", data=data[:1], model=ModelRef("mini-xlmr", "")))
+    assert other.once[0] not in spans
+
+
+def test_what_several_stages_need_once_costs_once():
+    tree = small_tree()
+    spec = tree.spec
+    nodes = tree.nodes(
+        Recipe(Mix(("toy_roles",), 10_000, 1.0), spec.seed, spec.model.name), 1, Half.SEARCH
+    )
+    plain = Climb(tree, StudyState(), Forecast()).cost_of(nodes)
+    needing = [replace(node, work=replace(node.work, once=(("data", 60_000),))) for node in nodes]
+    cost = Climb(tree, StudyState(), Forecast()).cost_of(needing)
+    # The longest stage's bound is further from what is expected by as much as it may take longer.
+    assert plain.ms + 60_000 < cost.ms < plain.ms + 3 * 60_000

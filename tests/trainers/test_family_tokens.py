@@ -16,7 +16,7 @@ from tiny_model import (
 )
 
 from trainers.families import family
-from trainers.families.tokens import windows
+from trainers.families.tokens import _words, windows
 from trainers.tasks.spec import FamilyName
 
 TOKENS = family(FamilyName.TOKENS)
@@ -163,3 +163,17 @@ def test_training_learns_the_tags_and_scoring_sees_it():
     assert losses[-1] < 0.3 * losses[0]
     records = scored(TOKENS, EXAMPLES, TASK, encoder, head)
     assert np.sum(records["true_positives"]) > 0.9 * np.sum(records["n_gold"])
+
+
+WORD = st.text(alphabet="abcdefgOslo \u200b\u0301กร", max_size=6)
+
+
+@given(st.lists(st.lists(WORD, min_size=1, max_size=8), min_size=1, max_size=5))
+@settings(deadline=None)
+def test_a_word_has_the_sub_words_that_its_sentence_would_give_it(sentences):
+    found = _words(tiny_tokenizer(), sentences)
+    encoded = tiny_tokenizer()(sentences, is_split_into_words=True, add_special_tokens=False)
+    for number, words in enumerate(found):
+        places = [place for place, sub_words in words for _ in sub_words]
+        assert places == encoded.word_ids(number)
+        assert [one for _, sub_words in words for one in sub_words] == encoded["input_ids"][number]

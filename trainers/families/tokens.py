@@ -28,31 +28,32 @@ if TYPE_CHECKING:
     from trainers.models import ModelEntry
     from trainers.tasks.spec import TaskSpec
 
+_RUN_WORDS = 500  # tokenised as one sentence: each word is split by itself, whatever stands beside it
+
 Word = tuple[int, list[int]]  # its place in the sentence, its sub-words
 
 
 def _words(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]) -> list[list[Word]]:
-    """The words of each sentence that have sub-words."""
-    if not sentences:
-        return []
+    """The words of each sentence that have sub-words; equal words are tokenised once and share them."""
+    distinct = list(dict.fromkeys(word for words in sentences for word in words))
+    if not distinct:
+        return [[] for _ in sentences]
+    runs = [distinct[begin : begin + _RUN_WORDS] for begin in range(0, len(distinct), _RUN_WORDS)]
     encoded = tokenizer(
-        [list(words) for words in sentences],
+        runs,
         is_split_into_words=True,
         add_special_tokens=False,
         return_attention_mask=False,
         verbose=False,
     )
-    found: list[list[Word]] = []
-    for number, ids in enumerate(encoded["input_ids"]):
-        words: list[Word] = []
-        last = None
+    sub_words: dict[str, list[int]] = {word: [] for word in distinct}
+    for number, (run, ids) in enumerate(zip(runs, encoded["input_ids"], strict=True)):
         for place, token_id in zip(encoded.word_ids(number), ids, strict=True):
-            if place != last:
-                words.append((place, sub_words := []))
-                last = place
-            sub_words.append(token_id)
-        found.append(words)
-    return found
+            sub_words[run[place]].append(token_id)
+    return [
+        [(place, sub_words[word]) for place, word in enumerate(words) if sub_words[word]]
+        for words in sentences
+    ]
 
 
 def windows(words: Sequence[Word], room: int) -> Iterator[list[Word]]:
