@@ -67,7 +67,7 @@ class TaskBatches:
     def take(self, position: Position) -> tuple[Rows, Position]:
         """The rows of the batch at ``position``, and the position after it."""
         plan = self.plan(position.epoch)
-        rows = _rows(self._features, plan[position.index])
+        rows = read_rows(self._features, plan[position.index])
         if position.index + 1 < len(plan):
             return rows, Position(position.epoch, position.index + 1)
         return rows, Position(position.epoch + 1, 0)
@@ -80,7 +80,7 @@ class TaskBatches:
     @property
     def longest(self) -> Mapping[str, Any]:
         """The row that takes most of a batch."""
-        return _rows(self._features, np.argmax(self._lengths, keepdims=True))[0]
+        return read_rows(self._features, np.argmax(self._lengths, keepdims=True))[0]
 
     def plan(self, epoch: int) -> list[NDArray[np.int64]]:
         """The row numbers of every batch of one epoch; each row is in exactly one."""
@@ -125,7 +125,7 @@ def _cuts(rising: Sequence[int], batch_tokens: int) -> list[int]:
     return cuts
 
 
-def _rows(features: Dataset, numbers: NDArray[np.int64]) -> Rows:
+def read_rows(features: Dataset, numbers: NDArray[np.int64]) -> Rows:
     """Those rows of features in Arrow's format."""
     gathered: pa.Table = features[numbers.tolist()]
     rows: Rows = gathered.combine_chunks().to_pylist()

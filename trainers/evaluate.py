@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from trainers.batches import row_lengths
+from trainers.batches import read_rows, row_lengths
 from trainers.devices import uses_bf16
 from trainers.families import family
 from trainers.features import features, n_truncated
@@ -210,10 +210,10 @@ def _batches(
     until: Callable[[], bool],
 ) -> Iterator[tuple[Batch, Sequence[Mapping[str, Any]]]]:
     """Batches of some features on the device, each with its rows, made as they are asked for."""
+    in_arrow = features.with_format("arrow")
     for places in batch_rows(row_lengths(features)[numbers], batch_tokens):
         if until():
             raise DeadlinePassed
-        columns = features[numbers[places]]
-        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        rows = read_rows(in_arrow, numbers[places])
         batch = shape.collate(rows, pad_id)
         yield {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}, rows

@@ -205,7 +205,7 @@ def test_the_best_span_is_the_best_of_all_spans(seed, n_context, data):
     generator = torch.Generator().manual_seed(seed)
     starts, ends = torch.randn(2, 1, n_tokens, generator=generator)
     batch = {"context_from": torch.tensor([4]), "context_to": torch.tensor([4 + n_context])}
-    (best,), (none,), (begin,), (end,) = best_spans(starts, ends, batch)
+    ((best, none, begin, end),) = best_spans(starts, ends, batch).tolist()
     everything = {
         (first, last): (starts[0, first] + ends[0, last]).item()
         for first in range(4, 4 + n_context)

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from trainers.errors import MalformedDataError
+from trainers.families.fetching import fetched
 from trainers.families.sequences import (
     FirstTokenHead,
     Frame,
@@ -144,9 +145,11 @@ class ChoiceFamily:
         """1 where the likeliest choice is the right one."""
         del task, entry, language
         correct = np.zeros(len(examples["label"]))
-        for batch, rows in batches:
-            hit_B = _logits(encoder, head, batch).argmax(-1) == batch["label"]
-            correct[[row["example"] for row in rows]] = hit_B.cpu().numpy()
+        hits = (
+            (_logits(encoder, head, batch).argmax(-1) == batch["label"], rows) for batch, rows in batches
+        )
+        for hit_B, rows in fetched(hits):
+            correct[[row["example"] for row in rows]] = hit_B
         return {"correct": correct}
 
 

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from trainers.errors import ModelError
+from trainers.families.fetching import fetched
 from trainers.families.sequences import Frame, column, encode_batch, linear, longest, pad, token_ids
 
 if TYPE_CHECKING:
@@ -139,11 +140,10 @@ class MaskedFamily:
         records = {name: np.zeros(len(examples["text"])) for name in ("loss", "n_tokens")}
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(_EVALUATION_SEED)
-            for batch, rows in batches:
-                losses_M = _losses(encoder, head, batch).double().cpu().numpy()
-                row_M = batch["positions"].cpu().numpy() // batch["input_ids"].shape[1]
-                example_M = np.array([row["example"] for row in rows])[row_M]
-                np.add.at(records["loss"], example_M, losses_M)
+            losses = ((_losses_of_rows(encoder, head, batch), rows) for batch, rows in batches)
+            for losses_M2, rows in fetched(losses):
+                example_M = np.array([row["example"] for row in rows])[losses_M2[:, 1].astype(np.int64)]
+                np.add.at(records["loss"], example_M, losses_M2[:, 0])
                 np.add.at(records["n_tokens"], example_M, 1)
         return records
 
@@ -170,6 +170,12 @@ def _losses(encoder: nn.Module, head: nn.Module, batch: Batch) -> torch.Tensor:
     vectors_ME = _narrowed(encoder, head(hidden_MD), embedding_VE.shape[1])
     logits_MV = nn.functional.linear(vectors_ME, embedding_VE)
     return nn.functional.cross_entropy(logits_MV.float(), batch["targets"], reduction="none")
+
+
+def _losses_of_rows(encoder: nn.Module, head: nn.Module, batch: Batch) -> torch.Tensor:
+    """The loss of each masked token, and the number of its row, (M, 2), float64."""
+    row_M = batch["positions"] // batch["input_ids"].shape[1]
+    return torch.stack((_losses(encoder, head, batch).double(), row_M.double()), dim=-1)
 
 
 def _narrowed(encoder: nn.Module, vectors_MD: torch.Tensor, n_embedding: int) -> torch.Tensor:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainers.families.fetching import fetched
 from trainers.families.sequences import (
     FirstTokenHead,
     Frame,
@@ -107,9 +108,12 @@ class PairFamily:
         """1 where the likeliest label is the right one."""
         del task, entry, language
         correct = np.zeros(len(examples["label"]))
-        for batch, rows in batches:
-            hit_B = head(encode_batch(encoder, batch)).argmax(-1) == batch["label"]
-            correct[[row["example"] for row in rows]] = hit_B.cpu().numpy()
+        hits = (
+            (head(encode_batch(encoder, batch)).argmax(-1) == batch["label"], rows)
+            for batch, rows in batches
+        )
+        for hit_B, rows in fetched(hits):
+            correct[[row["example"] for row in rows]] = hit_B
         return {"correct": correct}
 
 

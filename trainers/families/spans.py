@@ -25,6 +25,7 @@ import torch
 from torch import nn
 
 from trainers.answers import Normaliser, exact_match, normaliser, token_f1
+from trainers.families.fetching import fetched
 from trainers.families.sequences import Frame, column, encode_batch, linear, longest, pad_rows, token_ids
 
 if TYPE_CHECKING:
@@ -198,16 +199,16 @@ class SpansFamily:
         n_examples = len(examples["context"])
         scores, none_scores = np.full(n_examples, _NEVER), np.full(n_examples, np.inf)
         spans = [(0, 0)] * n_examples
-        for batch, rows in batches:
-            best, none, begins, ends = best_spans(*_logits(encoder, head, batch), batch)
-            for number, row in enumerate(rows):
+        found = ((best_spans(*_logits(encoder, head, batch), batch), rows) for batch, rows in batches)
+        for best_B4, rows in fetched(found):
+            for row, (best, none, begin, end) in zip(rows, best_B4.tolist(), strict=True):
                 example, offset = row["example"], row["context_from"]
-                none_scores[example] = min(none_scores[example], none[number])
-                if best[number] > scores[example]:
-                    scores[example] = best[number]
+                none_scores[example] = min(none_scores[example], none)
+                if best > scores[example]:
+                    scores[example] = best
                     spans[example] = (
-                        row["char_begins"][begins[number] - offset],
-                        row["char_ends"][ends[number] - offset],
+                        row["char_begins"][int(begin) - offset],
+                        row["char_ends"][int(end) - offset],
                     )
         may_be_none = any(not answers for answers in examples["answers"])
         return [
@@ -236,14 +237,12 @@ def _logits(encoder: nn.Module, head: nn.Module, batch: Batch) -> tuple[torch.Te
     return logits_BT2[..., 0], logits_BT2[..., 1]
 
 
-def best_spans(
-    starts_BT: torch.Tensor, ends_BT: torch.Tensor, batch: Batch
-) -> tuple[list[float], list[float], list[int], list[int]]:
+def best_spans(starts_BT: torch.Tensor, ends_BT: torch.Tensor, batch: Batch) -> torch.Tensor:
     """The best span inside each window's context.
 
     Returns:
         Score of the best span (-inf where the window has no context), score of "no answer", first
-        and last position of the span.
+        and last position of the span, (B, 4), float64.
     """
     n_tokens = starts_BT.shape[1]
     position_T = torch.arange(n_tokens, device=starts_BT.device)
@@ -260,7 +259,7 @@ def best_spans(
     begin_B = place_B // ANSWER_TOKENS
     end_B = begin_B + place_B % ANSWER_TOKENS
     none_B = starts_BT[:, 0] + ends_BT[:, 0]
-    return best_B.tolist(), none_B.tolist(), begin_B.tolist(), end_B.tolist()
+    return torch.stack([column_B.double() for column_B in (best_B, none_B, begin_B, end_B)], dim=-1)
 
 
 FAMILY = SpansFamily()

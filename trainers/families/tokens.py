@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainers.families.fetching import fetched
 from trainers.families.sequences import Frame, encode_batch, flat_positions, linear, longest, pad
 from trainers.metrics import span_counts
 
@@ -157,8 +158,9 @@ class TokensFamily:
         """The likeliest tag of each word; ``O`` (or the first) for a word without sub-words."""
         unseen = "O" if "O" in task.labels else task.labels[0]
         predicted = [[unseen] * len(words) for words in examples["tokens"]]
-        for batch, rows in batches:
-            likeliest = iter(_logits(encoder, head, batch).argmax(-1).tolist())
+        tags = ((_logits(encoder, head, batch).argmax(-1), rows) for batch, rows in batches)
+        for tag_W, rows in fetched(tags):
+            likeliest = iter(tag_W.tolist())
             for row in rows:
                 for place in row["words"]:
                     predicted[row["example"]][place] = task.labels[next(likeliest)]
