@@ -8,8 +8,10 @@ stage, in this order:
                of what is free, nothing else is done and nothing is split
     finding    of an earlier stage of the same model, kind of task, longest row and device, kept in the
                worker's cache folder
-    probe      a few rows as long as the task's longest, forward and backward; two peaks make a line
-                   bytes(tokens) = fixed + slope * tokens
+    probe      a few rows as long as the task's longest, forward alone: two peaks make a line
+                   bytes(tokens) = gradients + AdamW's moments + fixed + slope (1 + 1/layers) tokens
+               Gradients are there while the second part of a batch goes forward, so they are added. On
+               the way back all that was kept is there at first, and what one layer makes beside it
     accident   memory that runs out all the same lowers the finding, so that no later stage meets it
 
 What scores needs no probe: its first batch is its largest, so only accidents are kept.
@@ -24,7 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from trainers.devices import free_bytes_of, memory_bytes_of, name_of, uses_bf16
 from trainers.fingerprint import fingerprint
@@ -44,6 +46,7 @@ _FOLDER = "fits"
 _FAR_BELOW = 1 / 4  # of what is free: an estimate below that is believed
 _USABLE = 0.9  # of what is free; the rest is for fragments, and other work on the machine
 _FLOAT = 4  # bytes
+_INNER = ("intermediate_size", "hidden_dim")  # what configs call it
 _PROBE_ROWS = 4  # of the second peak, times the first
 
 
@@ -52,7 +55,7 @@ class Fit:
     """What is known of how batches of one kind fit on one device.
 
     Attributes:
-        fixed_bytes: of a step, however small; with gradients, without the optimiser's state.
+        fixed_bytes: of a step, however small, beside gradients and the optimiser's state.
         bytes_per_token: more for each token, with padding; 0 where nothing was measured.
         most_tokens: at once since memory ran out; 0 where it never did.
     """
@@ -133,6 +136,7 @@ class Fitting:
         self._model = model
         self._learner = learner
         self._device = learner.device
+        self._config = cast("PretrainedConfig", learner.encoder.config)
         self._training = training
         self._fits = fits
         self._free_bytes = free_bytes
@@ -165,8 +169,8 @@ class Fitting:
         kind = self._kind(course, row)
         fit = self._fits.of(*kind)
         if fit == Fit():
-            tokens = course.batches.most_tokens * token_bytes(self._learner.encoder.config, row)
-            if self._states_bytes() / 2 + tokens < _FAR_BELOW * free or self._training.until():
+            tokens = course.batches.most_tokens * token_bytes(self._config, row)
+            if tokens < _FAR_BELOW * free or self._training.until():
                 return 0
             fit = self._probed(course, row)
             self._fits.note(fit, *kind)
@@ -178,21 +182,21 @@ class Fitting:
         row_tokens, peaks = _shape(row)[0], []
         for n_rows in (least, least, _PROBE_ROWS * least):  # the first also takes what stays
             try:
-                peaks.append(self._peak(partial(self._pass, course, [row] * n_rows), self._device))
+                peaks.append(self._peak(partial(self._loss, course, [row] * n_rows), self._device))
             except (MemoryError, RuntimeError) as error:
                 if not ran_out(error):
                     raise
                 break
-            finally:
-                self._learner.optimiser.zero_grad(set_to_none=True)
         free_cached()
         if len(peaks) < 3:
             return Fit(most_tokens=least * row_tokens)
         slope = (peaks[2] - peaks[1]) / ((_PROBE_ROWS - 1) * least * row_tokens)
-        return Fit(max(0, int(peaks[1] - slope * least * row_tokens)), max(slope, 1.0))
+        fixed_bytes = max(0, int(peaks[1] - slope * least * row_tokens))
+        n_layers: int = self._config.num_hidden_layers
+        return Fit(fixed_bytes, max(1.0, (1 + 1 / n_layers) * slope))
 
-    def _pass(self, course: Course, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Take a batch through the model and back."""
+    def _loss(self, course: Course, rows: Sequence[Mapping[str, Any]]) -> torch.Tensor:
+        """A batch's loss, with all that is kept to go back from it."""
         import torch
 
         training, learner = self._training, self._learner
@@ -202,17 +206,16 @@ class Fitting:
         there = {name: tensor.to(self._device) for name, tensor in batch.items()}
         bf16 = uses_bf16(training.precision, self._device)
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=bf16):
-            loss = course.family.loss(learner.encoder, learner.heads[course.task], there)
-        loss.backward()  # type: ignore[no-untyped-call]
+            return course.family.loss(learner.encoder, learner.heads[course.task], there)
 
     def _kind(self, course: Course, row: Mapping[str, Any]) -> tuple[object, ...]:
         return ("train", self._model, type(course.family).__name__, *_shape(row))
 
     def _states_bytes(self) -> int:
-        """Of AdamW's two moments, as far as they are not there yet."""
+        """Of gradients, and of AdamW's two moments as far as they are not there yet."""
         state = self._learner.optimiser.state
         weights = (weight for _, weight in self._learner.named_parameters())
-        return sum(2 * weight.nbytes for weight in weights if weight not in state)
+        return sum(weight.nbytes * (1 if weight in state else 3) for weight in weights)
 
 
 def token_bytes(config: PretrainedConfig, row: Mapping[str, Any]) -> float:
@@ -226,7 +229,7 @@ def token_bytes(config: PretrainedConfig, row: Mapping[str, Any]) -> float:
     Source of the terms: Korthikanti et al. 2022, arXiv:2205.05198, section 4.1.
     """
     width: int = config.hidden_size
-    inner = getattr(config, "intermediate_size", 4 * width)
+    inner: int = max(getattr(config, name, 0) for name in _INNER) or 4 * width
     row_tokens, n_sequences = _shape(row)
     attention = 4 * config.num_attention_heads * row_tokens / n_sequences
     layers: float = config.num_hidden_layers * (12 * width + 3 * inner + attention)

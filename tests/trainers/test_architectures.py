@@ -17,7 +17,9 @@ from trainers.encoder import load_encoder, save_encoder
 from trainers.families import family
 from trainers.families.sequences import Frame, encode_batch, pad, pad_rows
 from trainers.features import features
+from trainers.fitting import token_bytes
 from trainers.memory import parts as parts_of
+from trainers.peak_memory import peak_bytes
 from trainers.tasks.spec import FamilyName
 
 
@@ -152,6 +154,21 @@ def test_parts_of_a_batch_have_the_loss_of_the_whole(built, name):
         cut = parts_of(batch, len(rows), 2)
         parts = sum(share * shape.loss(encoder, head, part) for part, share in cut)
     torch.testing.assert_close(parts, whole, atol=1e-5, rtol=1e-4)
+
+
+def test_what_training_keeps_of_a_token_is_no_more_than_estimated(built):
+    shape, task, _, rows = batch_of(built, FamilyName.PAIR)
+    encoder, head = built.encoder(), shape.make_head(32, task)
+    row = max(rows, key=lambda one: one["n_tokens"])
+
+    def taken(n_rows):
+        batch = shape.collate([row] * n_rows, built.tokenizer.pad_token_id)
+        return peak_bytes(lambda: shape.loss(encoder, head, batch), torch.device("cpu"))
+
+    encoder.train()
+    taken(1)
+    slope = (taken(64) - taken(16)) / (48 * row["n_tokens"])
+    assert 0 < slope < token_bytes(encoder.config, row)
 
 
 def test_an_encoder_that_a_stage_saved_comes_back_bit_for_bit(built, tmp_path):
