@@ -94,13 +94,21 @@ class Losses:
 
 
 class SaveRhythm:
-    """When to save what a killed stage would lose: each minute, or less often where saving is slow."""
+    """When to save what a killed stage would lose: each minute, or less often where saving is slow.
 
-    def __init__(self, clock: Clock, save: Callable[[], None], every_s: float = _SAVE_EVERY_S) -> None:
+    Args:
+        clock: that tells.
+        save: saves, or begins to.
+        took_s: seconds that a save takes in all, where a part of it goes on after ``save`` has returned.
+    """
+
+    def __init__(
+        self, clock: Clock, save: Callable[[], None], took_s: Callable[[], float] = lambda: 0.0
+    ) -> None:
         self._clock = clock
         self._save = save
-        self._every_s = every_s
-        self._next_s = clock.now_s() + every_s
+        self._took_s = took_s
+        self._next_s = clock.now_s() + _SAVE_EVERY_S
 
     def beat(self) -> None:
         """Save if it is time."""
@@ -109,7 +117,8 @@ class SaveRhythm:
             return
         self._save()
         ended_s = self._clock.now_s()
-        self._next_s = ended_s + max(self._every_s, (ended_s - started_s) / _SAVE_SHARE)
+        took_s = max(ended_s - started_s, self._took_s())
+        self._next_s = ended_s + max(_SAVE_EVERY_S, took_s / _SAVE_SHARE)
 
 
 @dataclass(frozen=True, slots=True)

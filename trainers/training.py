@@ -30,6 +30,7 @@ from trainers.legs import TrainingStage, leg_of, n_legs, shares_of
 from trainers.loop import Losses, SaveRhythm, Training, train
 from trainers.meter import Meter
 from trainers.order import Outcome
+from trainers.partial_saves import TRUNK, PartialSaves
 from trainers.stage import (
     IntermediateStage,
     StageKind,
@@ -43,7 +44,6 @@ from trainers.warm import HEADS, WarmCache
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-TRUNK = "trunk"
 FACTS = "facts.json"
 
 _STATES = 3  # tensors that are saved per parameter: the weight and AdamW's two moments
@@ -134,6 +134,7 @@ class _Run:
         self._lease = lease
         self._losses = Losses()
         self._trunk: Snapshot | None = None
+        self._saves = PartialSaves(stage, store, lease, beside=warm.device.type != "cpu")
         self._encoder: PreTrainedModel
         self._learner: Learner
         self._training: Training
@@ -160,8 +161,8 @@ class _Run:
             seed=stage.seed,
             precision=stage.model.precision,
             pad_id=warm.tokenizer(stage.model).pad_token_id,
-            until=self._lease.over,
-            rhythm=SaveRhythm(self._lease.clock, self._save_partial),
+            until=self._over,
+            rhythm=SaveRhythm(self._lease.clock, self._begin_save, lambda: self._lease.save_s),
         )
         encoder = self._encoder = self._encoder_to_train()
         width = encoder.config.hidden_size
@@ -221,8 +222,9 @@ class _Run:
     def finish(self, outcome: Outcome) -> None:
         """Save what the outcome leaves: the stage, a partial state, or nothing."""
         if outcome is Outcome.TRUNCATED:
-            self._save_partial()
+            self._saves.save(self._learner, self._progress, self._trunk)
             return
+        self._saves.wait()
         if outcome is Outcome.DONE:
             with self._store.write(self._name, self._stage) as folder:
                 self._write_stage(folder)
@@ -242,6 +244,7 @@ class _Run:
 
     def let_go(self) -> None:
         """Free the optimiser's state now: the save rhythm refers back to this object."""
+        self._saves.wait()
         self.__dict__.clear()
 
     def _restored(self) -> bool:
@@ -259,16 +262,13 @@ class _Run:
             self._progress.begin_stage()
         return False
 
-    def _save_partial(self) -> None:
-        begun_s = self._lease.clock.now_s()
-        with (
-            self._lease.meter.on(Purpose.SAVE),
-            self._store.write(self._name + PARTIAL, self._stage) as folder,
-        ):
-            Snapshot.of(self._learner, self._progress).save(folder)
-            if self._trunk is not None:
-                self._trunk.save(folder / TRUNK)
-        self._lease.save_s = self._lease.clock.now_s() - begun_s
+    def _over(self) -> bool:
+        """Whether to stop between two steps; what kept the last save from being written is raised."""
+        self._saves.check()
+        return self._lease.over()
+
+    def _begin_save(self) -> None:
+        self._saves.begin(self._learner, self._progress, self._trunk)
 
     def _write_stage(self, folder: Path) -> None:
         if self._warm.adapter is None:

@@ -4,9 +4,10 @@
 
 For each tuning a worker trains an intermediate stage and two target stages of a few steps, on the toy
 world's data and an encoder of that shape with random weights, published as a folder. Bytes are those of
-the manifests, time to save that of the bills. A switch goes from one trial's encoder to the other's, to
-and fro: ``kept`` where the worker has both in host memory, ``read`` where it reads them from the store.
-The tunings take turns, so that what else the machine does falls on all of them.
+the manifests. A switch goes from one trial's encoder to the other's, to and fro: ``kept`` where the
+worker has both in host memory, ``read`` where it reads them from the store. ``between`` is what the bill
+of a target stage on that worker has beside training: load, save and idle. The tunings take turns, so
+that what else the machine does falls on all of them, and each stage follows one of another tuning.
 """
 
 from __future__ import annotations
@@ -64,7 +65,10 @@ class Figures:
         trained_share: of its weights, 0 to 1.
         target_bytes: that a target stage leaves in the store.
         intermediate_bytes: that an intermediate stage leaves, the state to go on from with it.
-        save_ms: of a target stage's bill.
+        load_ms: of a target stage's bill, median.
+        save_ms: the same.
+        between_ms: load, save and idle of such a bill, median.
+        most_between_ms: the largest.
         kept_ms: to switch between two trials that are in host memory, median.
         read_ms: to switch to a trial that is read from the store, median; files in the page cache.
         tokens_per_s: trained, of the intermediate stage.
@@ -75,7 +79,10 @@ class Figures:
     trained_share: float
     target_bytes: int
     intermediate_bytes: int
+    load_ms: float
     save_ms: float
+    between_ms: float
+    most_between_ms: float
     kept_ms: float
     read_ms: float
     tokens_per_s: float
@@ -132,12 +139,21 @@ class _Bench:
 
 @dataclass(slots=True)
 class _Switches:
-    """Milliseconds of switches between the trials of one tuning, and how many weights it has."""
+    """Milliseconds of switches between the trials of one tuning, and how many weights it has.
+
+    ``bills`` are those of target stages, less training.
+    """
 
     kept: list[float] = field(default_factory=list)
     read: list[float] = field(default_factory=list)
+    bills: list[dict[Purpose, int]] = field(default_factory=list)
     n_trained: int = 0
     n_encoder: int = 0
+
+    def run(self, bench: _Bench, stage: TargetStage) -> None:
+        """Carry out ``stage`` on the warm worker."""
+        bill = bench.run(stage).bill.items()
+        self.bills.append({purpose: time.ms for purpose, time in bill if purpose is not Purpose.TRAIN})
 
     def add(self, bench: _Bench, tuning: str, names: list[str]) -> None:
         """Switch through the trials on a new cache, then once more."""
@@ -160,9 +176,10 @@ def measured(shape: Shape, n_repetitions: int) -> list[Figures]:
         trained = {tuning: bench.stages(tuning) for tuning in TUNINGS}
         found = {tuning: [bench.run(stage) for stage in trained[tuning]] for tuning in TUNINGS}
         switches = {tuning: _Switches() for tuning in TUNINGS}
-        for _ in range(n_repetitions):
+        for number in range(n_repetitions):
             for tuning, (_first, *targets) in trained.items():
                 switches[tuning].add(bench, tuning, [stage_name(target) for target in targets])
+                switches[tuning].run(bench, replace(targets[0], seed=3 + number))
         return [
             _figures(bench, tuning, trained[tuning], found[tuning], switches[tuning])
             for tuning in TUNINGS
@@ -176,13 +193,18 @@ def _figures(
     found: list[Measurement],
     switches: _Switches,
 ) -> Figures:
+    bills = switches.bills
+    between = [float(sum(bill.values())) for bill in bills]
     return Figures(
         tuning,
         switches.n_trained,
         switches.n_trained / switches.n_encoder,
         target_bytes=bench.n_bytes(stages[1]),
         intermediate_bytes=bench.n_bytes(stages[0]),
-        save_ms=median(float(one.bill.amounts[Purpose.SAVE].ms) for one in found[1:]),
+        load_ms=median(float(bill.get(Purpose.LOAD, 0)) for bill in bills),
+        save_ms=median(float(bill.get(Purpose.SAVE, 0)) for bill in bills),
+        between_ms=median(between),
+        most_between_ms=max(between),
         kept_ms=median(switches.kept),
         read_ms=median(switches.read),
         tokens_per_s=found[0].facts["tokens_per_s"],
@@ -196,7 +218,9 @@ def show(shape: Shape, figures: list[Figures], console: Console) -> None:
         "trained",
         "target stage",
         "intermediate",
+        "load",
         "save",
+        "between, largest",
         "switch, kept",
         "read",
         "tok/s",
@@ -208,7 +232,9 @@ def show(shape: Shape, figures: list[Figures], console: Console) -> None:
             f"{one.n_trained:,} ({one.trained_share:.2%})",
             f"{one.target_bytes / 1e6:,.2f} MB",
             f"{one.intermediate_bytes / 1e6:,.2f} MB",
+            f"{one.load_ms:,.0f} ms",
             f"{one.save_ms:,.0f} ms",
+            f"{one.between_ms:,.0f}, {one.most_between_ms:,.0f} ms",
             f"{one.kept_ms:,.1f} ms",
             f"{one.read_ms:,.1f} ms",
             f"{one.tokens_per_s:,.0f}",

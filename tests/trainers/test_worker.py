@@ -18,7 +18,9 @@ from budgets.bill import Purpose
 from trainers.checkpoints import StageStore
 from trainers.legs import leg_of
 from trainers.order import Order, Outcome
+from trainers.partial_saves import PartialSaves
 from trainers.stage import IntermediateStage, PretrainStage, TaskShare, stage_name
+from trainers.state import Snapshot
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +173,16 @@ class _KilledError(BaseException):
     pass
 
 
-def test_a_killed_stage_goes_on_from_its_last_periodic_save(bench, place, tmp_path, monkeypatch):
+def saves_are_written(monkeypatch, *, beside):
+    monkeypatch.setattr(
+        "trainers.training.PartialSaves", lambda *given, **_: PartialSaves(*given, beside=beside)
+    )
+
+
+@pytest.mark.parametrize(("beside", "share"), [(False, 0.5), (True, 1.0)])
+def test_a_killed_stage_goes_on_from_its_last_periodic_save(
+    bench, place, tmp_path, monkeypatch, beside, share
+):
     stage = replace(bench.target(tokens=10_000), optimisation=replace(OPTIMISATION, warmup_share=0.5))
     bench.run(stage)
     other = Bench(place, tmp_path / "other")
@@ -185,14 +196,34 @@ def test_a_killed_stage_goes_on_from_its_last_periodic_save(bench, place, tmp_pa
         seeded(seed, *labels)
 
     monkeypatch.setattr("trainers.loop.seed_everything", killing)
+    saves_are_written(monkeypatch, beside=beside)
     with pytest.raises(_KilledError):
         other.run(stage, worker=other.new_worker(clock))
     monkeypatch.undo()
     assert other.store.has(f"{stage_name(stage)}.partial")
     rest = other.run(stage, worker=other.new_worker())
     assert rest.outcome is Outcome.DONE
-    assert 0 < rest.n_tokens < 0.5 * 10_000
+    assert 0 < rest.n_tokens < share * 10_000
     assert_same(other.tensors(stage), bench.tensors(stage))
+
+
+def test_a_disk_that_is_full_when_a_save_is_written_beside_training_fails_the_stage(bench, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    clock, seeded = TickingClock(), trainers.loop.seed_everything
+
+    def slow(*given):
+        clock.time_s += 5.0
+        seeded(*given)
+
+    monkeypatch.setattr("trainers.loop.seed_everything", slow)
+    monkeypatch.setattr(Snapshot, "save", full)
+    saves_are_written(monkeypatch, beside=True)
+    stage, limit = bench.target(tokens=10**7), DeviceTime.from_hours(1_000)
+    measurement = bench.run(stage, limit, worker=bench.new_worker(clock))
+    assert measurement.outcome is Outcome.FAILED
+    assert "No space left on device" in measurement.error
 
 
 def test_only_the_encoder_crosses_to_a_target_and_in_float32(bench):
