@@ -146,7 +146,8 @@ class Forecast:
         self._ratios: dict[str, float] = {}
         self._fits: dict[str, _Fit] = {}  # of keys with enough bills: they change with their own alone
         self._stale: set[str] = set()
-        self._errors: list[float] = []
+        self._n_errors = 0
+        self._worst = 0.0  # the quantile of all errors
         self._had: set[str] = set()  # names of what is done once
         self._estimates: dict[Work, Estimate] = {}  # since the last lesson
 
@@ -205,7 +206,8 @@ class Forecast:
             if len(seen) >= _FIT_NEEDS:
                 self._fits[key] = _fitted(seen, self._ratios[key])
         self._stale.clear()
-        self._errors = sorted(chain.from_iterable(fit.errors for fit in self._fits.values()))
+        self._n_errors = sum(len(fit.errors) for fit in self._fits.values())
+        self._worst = _quantile_of_all([fit.errors for fit in self._fits.values()], self._n_errors)
 
     def _first_fit(self, key: str) -> _Fit:
         """The fit of a key that has no bills, or few: near keys speak, too."""
@@ -228,8 +230,8 @@ class Forecast:
         return near[max(near)] if near else []
 
     def _factor(self, fit: _Fit) -> float:
-        worst = max(_quantile(fit.errors), _quantile(self._errors))
-        few: float = _FACTOR_UNSEEN ** min(1.0, max(0.0, 2 - 2 * len(self._errors) / _MANY))
+        worst = max(_quantile(fit.errors), self._worst)
+        few: float = _FACTOR_UNSEEN ** min(1.0, max(0.0, 2 - 2 * self._n_errors / _MANY))
         price: float = _FACTOR_UNSEEN ** (1 / (fit.n_bills + 1))
         return max(few, _FACTOR_FLOOR, worst * price)
 
@@ -243,16 +245,28 @@ def _common(parts: Sequence[str], others: Sequence[str]) -> int:
 def _fitted(seen: Sequence[_Seen], ratio: float) -> _Fit:
     latest = seen[-_FITTED:]
     fit = _Fit(ratio, _line(latest))
-    errors = sorted(one.work_ms / fit.done_ms(one.n_units, one.prior_ms) for one in seen)
-    loads = sorted(one.load_ms for one in seen)
-    load_ms = median(one.load_ms for one in latest)
+    errors = sorted([one.work_ms / fit.done_ms(one.n_units, one.prior_ms) for one in seen])
+    loads = sorted([one.load_ms for one in seen])
+    load_ms = median([one.load_ms for one in latest])
     return _Fit(fit.ratio, fit.line, len(seen), load_ms, _quantile(loads), tuple(errors))
 
 
 def _quantile(ordered: Sequence[float]) -> float:
     """The split-conformal quantile, the largest of few, 0 of none."""
-    n = len(ordered)
-    return ordered[min(n, math.ceil(_COVERAGE * (n + 1))) - 1] if n else 0.0
+    return ordered[_place(len(ordered))] if ordered else 0.0
+
+
+def _place(n: int) -> int:
+    """Where the quantile stands among ``n`` values in order."""
+    return min(n, math.ceil(_COVERAGE * (n + 1))) - 1
+
+
+def _quantile_of_all(ordered: Iterable[Sequence[float]], n: int) -> float:
+    """The quantile of ``n`` values in several ordered sequences, from the largest of each alone."""
+    if not n:
+        return 0.0
+    n_above = n - _place(n)
+    return sorted(chain.from_iterable(values[-n_above:] for values in ordered))[-n_above]
 
 
 def _line(seen: Sequence[_Seen]) -> tuple[float, float] | None:

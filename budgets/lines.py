@@ -52,8 +52,25 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class FactList:
+    """A journal that keeps facts as they are, for a simulated study: nobody will read it elsewhere."""
+
+    def __init__(self) -> None:
+        self._lines: list[Line] = []
+        self._at = utc_now()
+
+    def append(self, *facts: object) -> None:
+        """Write facts down."""
+        for fact in facts:
+            self._lines.append(Line(len(self._lines) + 1, self._at, fact))
+
+    def lines(self) -> Iterator[Line]:
+        """Every entry, in order."""
+        yield from tuple(self._lines)
+
+
 class MemoryJournal:
-    """A journal that ends with its process, for tests and simulated studies.
+    """A journal that ends with its process, for tests.
 
     Facts pass through the same codec as on disk, so what cannot be kept there is refused here.
     """

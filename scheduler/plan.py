@@ -24,7 +24,7 @@ from scheduler.state import StudyState
 from scheduler.study import Study, least_cap, simulated, space_of, tree_of
 from scheduler.trial import MERGED, Role
 from trainers.order import CellScore, Measurement, Order, Outcome
-from trainers.stage import ScoringStage, stage_name
+from trainers.stage import ScoringStage
 from trainers.tasks.hub import on_no_hub
 
 _NO_LESSONS = Lessons()
@@ -175,7 +175,8 @@ def _played(study: Study, before: Forecast, *, at_upper: bool) -> tuple[Study, i
                 CellScore(order.stage.task, code, "", 0.0, 0) for code in order.stage.languages
             )
         bill = Bill({Purpose.LOAD: estimate.once, Purpose.TRAIN: cost.less(estimate.once)})
-        return Measurement(order.hold, stage_name(order.stage), Outcome.DONE, bill, scores)
+        name = study.engine.state.leases[order.hold].stage
+        return Measurement(order.hold, name, Outcome.DONE, bill, scores)
 
     replayed = drive_table(study.engine, run, devices.count // devices.per_trial, at_most=_MAX_ORDERS)
     return study, replayed.wall_ms // devices.per_trial

@@ -17,8 +17,9 @@ from budgets.amount import DeviceTime
 from budgets.clock import moment
 from budgets.envelope import Envelope, Share
 from budgets.forecast import Forecast
-from budgets.journal import Journal, MemoryJournal, SqlJournal
+from budgets.journal import Journal, SqlJournal
 from budgets.ledger import Closed, Opened
+from budgets.lines import FactList
 from scheduler.allocation import closing
 from scheduler.arms import proposals
 from scheduler.climb import Climb
@@ -134,7 +135,7 @@ def _share(spec: StudySpec, journal: SqlJournal, opened: ExitStack) -> Share | N
 
 def simulated(spec: StudySpec, tree: StageTree, lessons: Lessons) -> Study:
     """A study that nothing will be trained for: books in memory, no model-based sampler."""
-    journal = MemoryJournal(STUDY_FACTS)
+    journal = FactList()
     account = Account(journal)
     _begin(spec, "", tree, account, lessons)
     sampler = RandomSampler(proposals(spec, space_of(spec)), spec.seed)

@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from enum import Enum
 
 _HEX_DIGITS = 16
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+_PLAIN = {type(None), bool, int, str}  # what most values are
+_FIELDS: dict[type, tuple[str, ...] | None] = {}
 
 
 def canonical(value: object) -> object:
@@ -23,16 +26,16 @@ def canonical(value: object) -> object:
         TypeError: some value has no stable form, for instance a function or a set.
         ValueError: a float is NaN or infinite.
     """
+    if type(value) in _PLAIN or (isinstance(value, int | str) and not isinstance(value, Enum)):
+        return value
     if isinstance(value, Enum):
         return canonical(value.value)
-    if value is None or isinstance(value, bool | int | str):
-        return value
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{value} has no place in a fingerprint")
         return repr(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if (names := _field_names(type(value))) is not None:
+        fields = {name: canonical(getattr(value, name)) for name in names}
         return {"is": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
@@ -43,11 +46,19 @@ def canonical(value: object) -> object:
     raise TypeError(f"{type(value).__name__} {value!r} has no stable form")
 
 
+def _field_names(kind: type) -> tuple[str, ...] | None:
+    """The fields of a dataclass; None for anything else."""
+    if kind not in _FIELDS:
+        is_one = dataclasses.is_dataclass(kind)
+        _FIELDS[kind] = tuple(field.name for field in dataclasses.fields(kind)) if is_one else None
+    return _FIELDS[kind]
+
+
 def fingerprint(config: object) -> str:
     """The first 16 hex digits of the SHA-256 of ``config`` as canonical JSON.
 
     Raises:
         TypeError: some value has no stable form, for instance a function.
     """
-    text = json.dumps(canonical(config), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = _JSON.encode(canonical(config))
     return hashlib.sha256(text.encode()).hexdigest()[:_HEX_DIGITS]

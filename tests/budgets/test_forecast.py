@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgets.amount import DeviceTime
-from budgets.forecast import Forecast, Work
+from budgets.forecast import Forecast, Work, _quantile, _quantile_of_all
 
 keys = st.sampled_from(["train", "evaluate", "load"])
 works = st.builds(Work, keys, st.integers(0, 10**9), st.integers(1, 10**9))
@@ -212,3 +212,10 @@ def test_a_load_too_short_to_have_done_it_is_learned_whole():
     forecast = Forecast()
     forecast.learn(work, DeviceTime(10_400), DeviceTime(400))
     assert forecast.estimate(work).load.ms == 400
+
+
+@given(st.lists(st.lists(st.floats(0, 10), max_size=300), max_size=6))
+def test_the_quantile_of_all_errors_is_that_of_all_in_one_list(errors):
+    ordered = [sorted(one) for one in errors]
+    together = sorted(error for one in errors for error in one)
+    assert _quantile_of_all(ordered, len(together)) == _quantile(together)

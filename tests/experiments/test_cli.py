@@ -62,9 +62,11 @@ def run_folder(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("command", ["--help", "plan", "cells"])
-def test_it_starts_without_loading_anything_heavy(command):
-    arguments = [command] if command == "--help" else [command, QUICKSTART, "--json"]
+@pytest.mark.parametrize("command", ["--help", "schema", "plan", "cells", "status", "ledger"])
+def test_it_starts_without_loading_anything_heavy(command, run_folder):
+    of = {"plan": [QUICKSTART, "--json"], "cells": [QUICKSTART, "--json"]}
+    of |= dict.fromkeys(("status", "ledger"), [str(run_folder)])
+    arguments = [command, *of.get(command, [])]
     script = (
         "import sys\nfrom experiments.cli import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert not end.code\n"
