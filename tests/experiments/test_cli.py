@@ -64,9 +64,8 @@ def run_folder(tmp_path):
 
 @pytest.mark.parametrize("command", ["--help", "schema", "plan", "cells", "status", "ledger"])
 def test_it_starts_without_loading_anything_heavy(command, run_folder):
-    of = {"plan": [QUICKSTART, "--json"], "cells": [QUICKSTART, "--json"]}
-    of |= dict.fromkeys(("status", "ledger"), [str(run_folder)])
-    arguments = [command, *of.get(command, [])]
+    of = {"plan": QUICKSTART, "cells": QUICKSTART, "status": str(run_folder), "ledger": str(run_folder)}
+    arguments = [command, of[command]] if command in of else [command]
     script = (
         "import sys\nfrom experiments.cli import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert not end.code\n"
