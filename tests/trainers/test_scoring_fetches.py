@@ -18,13 +18,16 @@ from trainers.tasks.spec import FamilyName
 def fetches(monkeypatch):
     """The ways in which a tensor was brought to the host."""
     seen = []
+
+    def counting(way, fetch):
+        def counted(tensor, *given):
+            seen.append(way)
+            return fetch(tensor, *given)
+
+        return counted
+
     for way in ("cpu", "tolist", "item"):
-
-        def counted(tensor, *given, _way=way, _fetch=getattr(torch.Tensor, way)):
-            seen.append(_way)
-            return _fetch(tensor, *given)
-
-        monkeypatch.setattr(torch.Tensor, way, counted)
+        monkeypatch.setattr(torch.Tensor, way, counting(way, getattr(torch.Tensor, way)))
     return seen
 
 
