@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _FIRST_STAGES = 3  # load libraries, models and caches: what they leave is a worker's usual size
 _LEAK_SHARE = 1 / 32  # of the memory, that a worker may grow by: eight may by a quarter
+_LEAK_BYTES = 1 << 29  # at least: twice what libraries take until every task was met once
 _GB = 1e9
 _GONE = (
     "CUDA error",
@@ -127,7 +128,7 @@ def _share(device: torch.device) -> Memory:
 
     host = memory_bytes_of(torch.device("cpu"))
     on_gpu = memory_bytes_of(device) if device.type == "cuda" else 0
-    return Memory(int(host * _LEAK_SHARE), int(on_gpu * _LEAK_SHARE))
+    return Memory(*(max(_LEAK_BYTES, int(n_bytes * _LEAK_SHARE)) for n_bytes in (host, on_gpu)))
 
 
 def _drop_caches() -> None:

@@ -119,6 +119,15 @@ def test_what_a_worker_keeps_on_purpose_is_counted(bench):
     assert bench.worker._warm.kept_bytes[0] > before  # cells
 
 
+def test_a_worker_may_grow_by_a_share_of_the_memory_and_by_half_a_gigabyte_anywhere(monkeypatch):
+    for n_bytes, allowed in ((1 << 40, 1 << 35), (1 << 32, 1 << 29)):
+        monkeypatch.setattr("trainers.wear.memory_bytes_of", lambda _, n=n_bytes: n)
+        for grown, is_leak in ((allowed, False), (allowed + 1, True)):
+            sizes = iter([0, 0, 0, grown, grown])
+            wear = Wear(CPU, taken=lambda _, left=sizes: Memory(next(left), 0))
+            assert [bool(wear.after_stage(NOTHING)) for _ in range(4)] == [*[False] * 3, is_leak]
+
+
 # -- a device that is gone ---------------------------------------------------------------------------
 
 
