@@ -247,7 +247,6 @@ def test_free_memory_is_some_of_this_machines():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_probe_on_a_gpu_foretells_the_peak_of_a_larger_batch(tmp_path):
     device, setup = torch.device("cuda"), a_training()
     learner = Learner(tiny_encoder().to(device), [PAIR], width=WIDTH, optimisation=OPTIMISATION, seed=5)
@@ -263,7 +262,6 @@ def test_a_probe_on_a_gpu_foretells_the_peak_of_a_larger_batch(tmp_path):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_that_is_too_small_trains_in_parts(tmp_path):
     """Memory that really runs out, of 256 MB; the batch takes several times that."""
     device, total = torch.device("cuda"), torch.cuda.mem_get_info()[1]
