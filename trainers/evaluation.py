@@ -151,7 +151,7 @@ class _Run:
         else:
             self._encoder, head_of = warm.encoder(stage.model, stage.parent), stage.parent
         width = self._encoder.config.hidden_size
-        self._head = warm.head(warm.task(stage.task), width, head_of)
+        self._head = warm.heads.head(warm.task(stage.task), width, head_of)
         with self._store.reading(self._name + PARTIAL) as folder:
             if folder is not None:
                 self._cells = _Cells.load(folder)

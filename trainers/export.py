@@ -13,8 +13,9 @@ from trainers.adapter_places import FOLDABLE, FULL
 from trainers.checkpoints import StageStore
 from trainers.encoder import model_revision, save_encoder
 from trainers.errors import ModelError
+from trainers.kept_heads import HEADS
 from trainers.stage import ModelRef
-from trainers.warm import HEADS, WarmCache
+from trainers.warm import WarmCache
 from trainers.worker import WorkerSettings
 
 

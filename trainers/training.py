@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors.torch import save_file
-
 from budgets.bill import Purpose
 from budgets.clock import Clock
 from trainers.adapter_places import FULL
@@ -26,6 +24,7 @@ from trainers.encoder import save_encoder
 from trainers.errors import InfeasibleError, ModelError
 from trainers.families import family
 from trainers.fitting import Fits, Fitting
+from trainers.kept_heads import save_heads
 from trainers.legs import TrainingStage, leg_of, n_legs, shares_of
 from trainers.loop import Losses, SaveRhythm, Training, train
 from trainers.meter import Meter
@@ -39,7 +38,7 @@ from trainers.stage import (
 )
 from trainers.state import Learner, Progress, Snapshot
 from trainers.teaching import as_facts
-from trainers.warm import HEADS, WarmCache
+from trainers.warm import WarmCache
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -167,7 +166,7 @@ class _Run:
         encoder = self._encoder = self._encoder_to_train()
         width = encoder.config.hidden_size
         head_of = stage.head_of if isinstance(stage, TargetStage) else ""
-        earlier = warm.head(warm.task(head_of), width, stage.parent) if head_of else None
+        earlier = warm.heads.head(warm.task(head_of), width, stage.parent) if head_of else None
         self._learner = Learner(
             encoder,
             [warm.task(share.task) for share in shares],
@@ -275,8 +274,7 @@ class _Run:
             save_encoder(self._encoder, self._warm.tokenizer(self._stage.model), folder)
         else:
             self._warm.adapter.save(folder, self._base())
-        heads = self._learner.heads.state_dict()
-        save_file({name: weight.cpu().contiguous() for name, weight in heads.items()}, folder / HEADS)
+        save_heads(self._learner.heads, folder)
         if self._trunk is not None:
             self._trunk.save(folder / TRUNK)
         trained = self.trained(Outcome.DONE)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file
 
 from trainers.adapter_places import FULL
 from trainers.adapters import Adapter, Left
@@ -30,12 +29,12 @@ from trainers.encoder import (
     saved_weights,
 )
 from trainers.errors import ModelError
+from trainers.kept_heads import KeptHeads
 from trainers.kept_weights import KeptWeights, Weights
 from trainers.merging import merge, terms
 from trainers.models import ModelEntry
 from trainers.models import entry as model_entry
 from trainers.stage import MergeStage, ModelRef, Optimisation, TaskShare
-from trainers.state import make_head
 from trainers.tasks import open_source
 from trainers.tasks.catalog import TASKS
 from trainers.tasks.source import DataIdentity
@@ -48,8 +47,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from trainers.worker import WorkerSettings
-
-HEADS = "heads.safetensors"
 
 
 class WarmCache:
@@ -72,7 +69,7 @@ class WarmCache:
         self._taught: dict[tuple[str, str, tuple[DataIdentity, ...]], tuple[Dataset, LeftOut]] = {}
         self._kept = KeptWeights(store)
         self._bodies = Bodies(self.device)
-        self._heads: tuple[str, nn.ModuleDict] | None = None
+        self.heads = KeptHeads(store, self.device)
 
     @property
     def adapter(self) -> Adapter | None:
@@ -171,7 +168,7 @@ class WarmCache:
 
         ``base`` is the stage whose encoder its adapter sits in, where it trained one.
         """
-        self._heads = (stage, heads)
+        self.heads.keep(stage, heads)
         body = self._bodies.in_use
         if body is not None and body.adapter is not None:
             body.adapter_of = stage
@@ -184,29 +181,6 @@ class WarmCache:
         """The stage whose encoder an adapter sits in that goes on from ``parent``."""
         kept = self._kept.adapter(parent)
         return kept[0].base if kept else parent
-
-    def head(self, task: TaskSpec, width: int, parent: str | None) -> nn.Module:
-        """The head of ``task`` that ``parent`` trained; one without weights needs no parent.
-
-        Raises:
-            ModelError: the task needs a trained head and ``parent`` has none.
-        """
-        _, head = make_head(task, width, 0)
-        if not head.state_dict():
-            return head
-        if self._heads is not None and self._heads[0] == parent and task.name in self._heads[1]:
-            return self._heads[1][task.name]
-        file = self._store.open(parent) / HEADS if parent else None
-        kept = load_file(file) if file is not None and file.is_file() else {}
-        prefix = f"{task.name}."
-        weights = {key.removeprefix(prefix): kept[key] for key in kept if key.startswith(prefix)}
-        if not weights:
-            raise ModelError(
-                f"{task.name} needs a head that was trained and {parent or 'the published model'} has "
-                "none. Evaluate the target stage of that task."
-            )
-        head.load_state_dict(weights)
-        return head.to(self.device)
 
     def batches(
         self, share: TaskShare, model: ModelRef, optimisation: Optimisation, seed: int

@@ -60,7 +60,7 @@ def test_automodel_loads_what_the_stages_left(best_mixes, tmp_path, tuning):
         loaded = AutoModel.from_pretrained(where)
         beside = warm.encoder(one.model, stage)
         torch.testing.assert_close(hidden(loaded, tokenizer), hidden(beside, tokenizer))
-    head = warm.head(warm.task("toy_pos"), loaded.config.hidden_size, one.targets["toy_pos"])
+    head = warm.heads.head(warm.task("toy_pos"), loaded.config.hidden_size, one.targets["toy_pos"])
     kept = load_file(place / "targets/toy_pos/heads.safetensors")
     assert {name.removeprefix("toy_pos.") for name in kept} == set(head.state_dict())
 

@@ -247,7 +247,7 @@ def test_an_evaluation_right_after_its_target_reads_nothing_and_scores_as_a_cold
         raise AssertionError("weights were read again")
 
     monkeypatch.setattr("trainers.warm.load_encoder", read)
-    monkeypatch.setattr("trainers.warm.load_file", read)
+    monkeypatch.setattr("trainers.kept_heads.load_file", read)
     warm = bench.run(bench.evaluation(target))
     assert warm.outcome is Outcome.DONE
     assert warm.scores == cold.scores

@@ -81,7 +81,7 @@ class _Answering:
         self.device = warm.device
         self._bf16 = uses_bf16(stage.model.precision, self.device)
         self.encoder = warm.encoder(stage.model, stage.parent, folded=stage.folded)
-        self.head = warm.head(self._task, self.encoder.config.hidden_size, stage.parent)
+        self.head = warm.heads.head(self._task, self.encoder.config.hidden_size, stage.parent)
         self.encoder.eval()
         self.head.eval()
         self.cells = cells_of(stage, warm)
