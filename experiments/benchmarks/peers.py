@@ -31,14 +31,13 @@ from torch import nn
 
 from experiments.benchmarks.runs import HEAD_SEED, Peak, Run, Workload, wait_for
 from experiments.benchmarks.shapes import PAD_ID
+from trainers.families.sequences import attended
 from trainers.state import make_head
 
 if TYPE_CHECKING:
     from trainers.families.base import Batch, Family
 
 Loss = Callable[[nn.Module, nn.Module, "Batch"], torch.Tensor]
-
-_PADDING = {"input_ids": PAD_ID, "attention_mask": 0}
 
 
 class Way(StrEnum):
@@ -91,8 +90,8 @@ class Collator:
         more = self.pad_to - batch["input_ids"].shape[1]
         if more > 0:
             padded = {
-                name: nn.functional.pad(batch[name], (0, more), value=value)
-                for name, value in _PADDING.items()
+                "input_ids": nn.functional.pad(batch["input_ids"], (0, more), value=PAD_ID),
+                "attention_mask": nn.functional.pad(attended(batch), (0, more)),
             }
             batch = {**batch, **padded}
         self.n_tokens.append(sum(row["n_tokens"] for row in rows))

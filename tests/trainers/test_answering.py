@@ -40,7 +40,7 @@ def model_of(monkeypatch):
             entry=lambda _: ENTRY,
             device=torch.device("cpu"),
             encoder=lambda *_, **__: tiny_encoder(),
-            head=lambda *_: head,
+            heads=SimpleNamespace(head=lambda *_: head),
         )
         stage = SimpleNamespace(task=task.name, model=ModelRef("tiny", ""), parent=None, folded=False)
         return answering(stage, warm)

@@ -15,7 +15,7 @@ from tiny_model import CELL, as_rows, tiny_task
 
 from trainers.encoder import load_encoder, save_encoder
 from trainers.families import family
-from trainers.families.sequences import Frame, encode_batch, pad, pad_rows
+from trainers.families.sequences import Frame, attended, encode_batch, pad, pad_rows
 from trainers.features import features
 from trainers.fitting import token_bytes
 from trainers.memory import parts as parts_of
@@ -47,6 +47,33 @@ def test_the_longest_sequence_that_the_entry_allows_goes_through(built):
         )
     assert hidden.shape == (1, built.entry.max_length, 32)
     assert built.tokenizer.model_max_length == min(64, built.entry.max_length)
+
+
+def test_hidden_states_are_those_that_the_model_gives_for_a_mask_of_tokens(built):
+    pad_id = built.tokenizer.pad_token_id
+    encoder = built.encoder()
+    for sequences in ([[6, 7, 8, 9, 10], [8, 7], [9, 9, 9]], [[6, 7, 8], [8, 7, 9]]):
+        batch = pad(sequences, pad_id)
+        with torch.inference_mode():
+            ours = encode_batch(encoder, batch)
+            theirs = encoder(
+                input_ids=batch["input_ids"], attention_mask=attended(batch)
+            ).last_hidden_state
+        assert torch.equal(ours[attended(batch).bool()], theirs[attended(batch).bool()])
+
+
+def test_no_model_with_fused_attention_looks_through_a_batch_for_padding(built, monkeypatch):
+    encoder = built.encoder()
+    if encoder.config._attn_implementation != "sdpa" or built.kind == "modernbert":
+        pytest.skip(f"{built.kind} makes its own mask of a mask of tokens")
+    batch = pad([[6, 7, 8, 9, 10], [8, 7], [9, 9, 9]], built.tokenizer.pad_token_id)
+
+    def asked(tensor):
+        raise AssertionError(f"the host asked for the value of {tensor}")
+
+    monkeypatch.setattr(torch.Tensor, "__bool__", asked)
+    with torch.inference_mode():
+        encode_batch(encoder, batch)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -18,6 +18,7 @@ from tiny_model import (
 
 from trainers.errors import ModelError
 from trainers.families import family
+from trainers.families.sequences import attended
 from trainers.tasks.spec import FamilyName
 
 MASKED = family(FamilyName.MASKED)
@@ -39,7 +40,7 @@ def rows_of(*texts, training=True, max_length=64):
 def test_about_15_in_100_tokens_are_chosen_and_most_of_them_masked():
     torch.manual_seed(1)
     batch = MASKED.collate(rows_of(*["the cat sleeps " * 20] * 200), PAD_ID)
-    n_tokens = int(batch["attention_mask"].sum()) - 2 * 200
+    n_tokens = int(attended(batch).sum()) - 2 * 200
     assert len(batch["targets"]) / n_tokens == pytest.approx(0.15, abs=0.01)
     shown = batch["input_ids"].flatten()[batch["positions"]]
     assert (shown == MASK_ID).float().mean() == pytest.approx(0.8, abs=0.03)
@@ -94,9 +95,7 @@ def test_a_batch_without_text_has_no_loss_and_no_error():
 def test_the_output_embedding_is_the_input_embedding():
     encoder, head = tiny_encoder(), MASKED.make_head(WIDTH, TASK)
     batch = MASKED.collate(rows_of("the cat sleeps"), PAD_ID)
-    hidden = encoder(
-        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
-    ).last_hidden_state
+    hidden = encoder(input_ids=batch["input_ids"]).last_hidden_state
     logits = head(hidden.flatten(0, 1)) @ encoder.embeddings.word_embeddings.weight.T
     expected = torch.nn.functional.cross_entropy(logits[batch["positions"]], batch["targets"])
     assert torch.allclose(MASKED.loss(encoder, head, batch), expected, atol=1e-5)

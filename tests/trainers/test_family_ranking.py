@@ -21,6 +21,7 @@ from tiny_model import (
 
 from trainers.families import family
 from trainers.families.ranking import average_precision
+from trainers.families.sequences import ENCODER_INPUTS, attended
 from trainers.families.vectors import nearest, sentence_vectors
 from trainers.features import _SLICE_ROWS
 from trainers.memory import parts as parts_of
@@ -194,7 +195,7 @@ def test_the_loss_is_cross_entropy_over_the_batchs_documents():
     with torch.inference_mode():
         loss, batch = loss_of(PAIRS, encoder)
         vectors = sentence_vectors(
-            encoder, {name: batch[name] for name in ("input_ids", "attention_mask")}, None, "first"
+            encoder, {name: batch[name] for name in ENCODER_INPUTS if name in batch}, None, "first"
         )
     logits = 100 * (vectors[0::2] @ vectors[1::2].T).double().numpy()
     own = np.exp(logits.diagonal()) / np.exp(logits).sum(1)
@@ -221,7 +222,7 @@ def test_a_document_that_answers_another_query_is_no_wrong_answer_to_it(second):
         q, d = (
             sentence_vectors(
                 encoder,
-                {name: batch[name][side::2] for name in ("input_ids", "attention_mask")},
+                {name: batch[name][side::2] for name in ENCODER_INPUTS if name in batch},
                 None,
                 "first",
             )
@@ -239,7 +240,7 @@ def test_padding_changes_no_loss_and_no_vector():
     batch = RANKING.collate(encoded(PAIRS), PAD_ID)
     wider = {
         "input_ids": torch.nn.functional.pad(batch["input_ids"], (0, 9), value=PAD_ID),
-        "attention_mask": torch.nn.functional.pad(batch["attention_mask"], (0, 9)),
+        "attention_mask": torch.nn.functional.pad(attended(batch), (0, 9)),
         "keys": batch["keys"],
         "answers": batch["answers"],
     }

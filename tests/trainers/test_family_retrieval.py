@@ -32,11 +32,12 @@ class Lookup(torch.nn.Module):
         super().__init__()
         self.vector_of = vector_of
 
-    def forward(self, input_ids, attention_mask, output_hidden_states):
+    def forward(self, input_ids, output_hidden_states, attention_mask=None):
         assert output_hidden_states
         first = [self.vector_of[ids[1].item()] for ids in input_ids]
         hidden = torch.tensor(first)[:, None].expand(-1, input_ids.shape[1], -1)
-        hidden = torch.where(attention_mask[..., None].bool(), hidden, torch.full_like(hidden, 1e6))
+        if attention_mask is not None:
+            hidden = hidden.masked_fill(~attention_mask[..., None].bool(), 1e6)
         return SimpleNamespace(hidden_states=(torch.zeros_like(hidden), hidden))
 
 

@@ -5,7 +5,7 @@ from transformers import PreTrainedTokenizerFast
 
 from trainers.errors import ModelError, TaskError
 from trainers.families import family
-from trainers.families.sequences import Frame, longest, pad, token_ids
+from trainers.families.sequences import Frame, attended, longest, pad, token_ids
 from trainers.tasks.spec import FamilyName
 
 
@@ -42,7 +42,13 @@ def test_too_short_sequences_are_refused():
 def test_padding_is_masked_out():
     batch = pad([[5, 6, 7], [8]], pad_id=1)
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 1, 1]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert batch["attention_mask"].tolist() == attended(batch).tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_where_nothing_is_padded_there_is_no_mask_to_look_through():
+    batch = pad([[5, 6], [8, 9]], pad_id=1)
+    assert list(batch) == ["input_ids"]
+    assert attended(batch).tolist() == [[1, 1], [1, 1]]
 
 
 def test_texts_that_are_equal_are_tokenised_once_and_stay_in_their_places():

@@ -329,7 +329,7 @@ def test_nothing_inside_a_step_waits_for_the_device(monkeypatch):
     a_learner, setup = learner(tasks=(PAIR,)), training(until=stop_after(3), tasks=(PAIR,))
     losses = Losses()
     with monkeypatch.context() as patch:
-        for name in ("item", "tolist", "cpu", "__float__", "__int__"):
+        for name in ("item", "tolist", "cpu", "__bool__", "__float__", "__int__"):
             patch.setattr(torch.Tensor, name, waits)
         patch.setattr(Losses, "fetch", lambda _: None)
         train(a_learner, TRUNK, setup, Progress(), losses)

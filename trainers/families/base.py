@@ -64,6 +64,9 @@ class Family(Protocol):
     ) -> Batch:
         """One padded batch; ``input_ids`` and ``attention_mask`` are (B, T), or (B * C, T).
 
+        A batch in which every sequence is as long as the longest has no ``attention_mask``: that nothing
+        is padded is then known without asking the device.
+
         What is random in it is drawn from ``generator``, torch's own where that is None.
         """
 

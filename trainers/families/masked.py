@@ -109,8 +109,8 @@ class MaskedFamily:
         replaced_M = torch.where(lot_M < _MASK_SHARE, rows[0]["mask_id"], replaced_M)
         ids[positions_M] = replaced_M
         return {
+            **batch,
             "input_ids": ids.view(batch["input_ids"].shape),
-            "attention_mask": batch["attention_mask"],
             "positions": positions_M,
             "targets": targets_M,
         }

@@ -9,6 +9,7 @@ second segment begins (``second_from``) if the model tells segments apart; XLM-R
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -134,7 +135,7 @@ def token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[
 def pad(
     sequences: Sequence[Sequence[int]], pad_id: int, second_from: Sequence[int] | None = None
 ) -> Batch:
-    """``input_ids`` and ``attention_mask``, both (B, T), T the longest sequence.
+    """``input_ids``, (B, T), T the longest, and ``attention_mask``, (B, T), where some are shorter.
 
     With ``second_from``, where the second segment of each begins, also ``token_type_ids`` (B, T).
     """
@@ -144,7 +145,9 @@ def pad(
     for row, sequence in enumerate(sequences):
         ids_BT[row, : len(sequence)] = sequence
         mask_BT[row, : len(sequence)] = 1
-    batch = {"input_ids": torch.from_numpy(ids_BT), "attention_mask": torch.from_numpy(mask_BT)}
+    batch = {"input_ids": torch.from_numpy(ids_BT)}
+    if not mask_BT.all():
+        batch["attention_mask"] = torch.from_numpy(mask_BT)
     if second_from is not None:
         in_second_BT = np.arange(n_longest) >= np.asarray(second_from)[:, None]
         batch["token_type_ids"] = torch.from_numpy(mask_BT * in_second_BT)
@@ -176,9 +179,38 @@ def flat_positions(rows: Sequence[Mapping[str, Any]], name: str, n_tokens: int) 
 def encode_batch(encoder: nn.Module, batch: Batch, layer: int | None = None) -> torch.Tensor:
     """Hidden states of a layer, an index into ``hidden_states``, or the last output, (B, T, D)."""
     inputs = {name: batch[name] for name in ENCODER_INPUTS if name in batch}
+    if "attention_mask" in inputs and _takes_whole_mask(encoder):
+        inputs["attention_mask"] = _whole_mask(inputs["attention_mask"])
     output = encoder(**inputs, output_hidden_states=layer is not None)
     hidden_BTD: torch.Tensor = output.last_hidden_state if layer is None else output.hidden_states[layer]
     return hidden_BTD
+
+
+def attended(batch: Batch) -> torch.Tensor:
+    """1 for tokens and 0 for padding, (B, T); a batch without padding has no mask of its own."""
+    mask_BT = batch.get("attention_mask")
+    return torch.ones_like(batch["input_ids"]) if mask_BT is None else mask_BT
+
+
+def _takes_whole_mask(encoder: nn.Module) -> bool:
+    """Whether the model hands a mask of query by key on to attention as it is.
+
+    A mask of tokens it would first look through for padding, and so wait for the device in every batch.
+    One with windows of its own makes them of a mask of tokens.
+    """
+    module = sys.modules[type(encoder).__module__]
+    implementation = getattr(getattr(encoder, "config", None), "_attn_implementation", "")
+    return (
+        implementation == "sdpa"
+        and hasattr(module, "create_bidirectional_mask")
+        and not hasattr(module, "create_bidirectional_sliding_window_mask")
+    )
+
+
+def _whole_mask(mask_BT: torch.Tensor) -> torch.Tensor:
+    """Whether a query may look at a key, (B, 1, T, T)."""
+    n_tokens = mask_BT.shape[1]
+    return mask_BT.bool()[:, None, None, :].expand(-1, 1, n_tokens, n_tokens)
 
 
 def linear(n_in: int, n_out: int) -> nn.Linear:

@@ -26,7 +26,16 @@ from torch import nn
 
 from trainers.answers import Normaliser, exact_match, normaliser, token_f1
 from trainers.families.fetching import fetched
-from trainers.families.sequences import Frame, column, encode_batch, linear, longest, pad_rows, token_ids
+from trainers.families.sequences import (
+    Frame,
+    attended,
+    column,
+    encode_batch,
+    linear,
+    longest,
+    pad_rows,
+    token_ids,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -233,7 +242,7 @@ def answer_records(
 def _logits(encoder: nn.Module, head: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Start and end logits, (B, T) each, float32, padding out of reach."""
     logits_BT2 = head(encode_batch(encoder, batch)).float()
-    logits_BT2 = logits_BT2.masked_fill(batch["attention_mask"].unsqueeze(-1) == 0, _NEVER)
+    logits_BT2 = logits_BT2.masked_fill(attended(batch).unsqueeze(-1) == 0, _NEVER)
     return logits_BT2[..., 0], logits_BT2[..., 1]
 
 

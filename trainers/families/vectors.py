@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainers.families.sequences import encode_batch
+from trainers.families.sequences import attended, encode_batch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +60,7 @@ def sentence_vectors(
 
     Args:
         encoder: the model.
-        batch: ``input_ids`` and ``attention_mask``, (B, T).
+        batch: ``input_ids`` and, where there is padding, ``attention_mask``, (B, T).
         layer: index into ``hidden_states``; None for the model's last output.
         pooling: ``mean`` over all tokens, special ones included, or the ``first`` token.
     """
@@ -68,7 +68,7 @@ def sentence_vectors(
     with torch.autocast(hidden_BTD.device.type, enabled=False):
         if pooling == "first":
             return nn.functional.normalize(hidden_BTD[:, 0].float(), dim=-1)
-        mask_BT1 = batch["attention_mask"].unsqueeze(-1).float()
+        mask_BT1 = attended(batch).unsqueeze(-1).float()
         mean_BD = (hidden_BTD.float() * mask_BT1).sum(1) / mask_BT1.sum(1)
         return nn.functional.normalize(mean_BD, dim=-1)
 
