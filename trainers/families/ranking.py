@@ -182,7 +182,8 @@ def _framed(
         max_length = min(max_length, _QUERY_TOKENS)
     if not context:
         kept = text[: frame.room_alone(max_length)]
-        return _Framed(frame.alone(kept), len(frame.alone(kept)), len(text) - len(kept))
+        alone = frame.alone(kept)
+        return _Framed(alone, len(alone), len(text) - len(kept))
     room = frame.room_pair(max_length)
     kept = text[:room]
     beside = context[: room - len(kept)]
