@@ -2,9 +2,9 @@
 
     own memory = taken - kept on purpose (models, weights that stages start from)
 
-Compared after every stage, once caches were dropped, with the most that the first stages left. On a
-GPU's host memory counts that no file stands behind, on the GPU what its allocator has given out. A
-process whose device has failed once cannot reach it again, whatever state the device is in.
+Compared after every stage with the most that the first stages left, and once more after caches were
+dropped. On the host memory counts that no file stands behind, on a GPU what its allocator has given out.
+A process whose device has failed once cannot reach it again, whatever state the device is in.
 """
 
 from __future__ import annotations
