@@ -32,6 +32,8 @@ from trainers.stage import (
     ScoringStage,
     Stage,
     TargetStage,
+    TrainingStage,
+    shares_of,
 )
 from trainers.tasks.catalog import Catalogue
 from trainers.tasks.source import DataIdentity
@@ -126,22 +128,19 @@ class Workload:
             self._others[name] = entry(name)
         return self._others[name]
 
-    def _readings(
-        self, stage: PretrainStage | IntermediateStage | TargetStage
-    ) -> tuple[tuple[str, int], ...]:
+    def _readings(self, stage: TrainingStage) -> tuple[tuple[str, int], ...]:
         """What a store's workers read, check and tokenise once: every set of a stage's data, whole.
 
         The toy world is left out: it has few rows.
         """
-        if isinstance(stage, TargetStage):
-            given = [(stage.task, stage.data)]
-        else:
-            given = [(share.task, share.data) for share in stage.shares]
         return tuple(
-            (f"{stage.model.name}/{name}/{data.name}@{data.revision}", self._reading_ms(name, data))
-            for name, sets in given
-            if self.tasks[name].world != "toy"
-            for data in sets
+            (
+                f"{stage.model.name}/{share.task}/{data.name}@{data.revision}",
+                self._reading_ms(share.task, data),
+            )
+            for share in shares_of(stage)
+            if self.tasks[share.task].world != "toy"
+            for data in share.data
         )
 
     def _reading_ms(self, task: str, data: DataIdentity) -> int:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from trainers.loop import Leg
 from trainers.schedule import branch, rise_and_fall, trunk
-from trainers.stage import IntermediateStage, PretrainStage, TargetStage, TaskShare
-
-TrainingStage = PretrainStage | IntermediateStage | TargetStage
+from trainers.stage import IntermediateStage, TrainingStage
 
 
 def n_legs(stage: TrainingStage) -> int:
@@ -32,10 +30,3 @@ def leg_of(stage: TrainingStage, number: int, start_tokens: int) -> Leg:
     return Leg(
         start_tokens + branch_tokens, branch(start_tokens=start_tokens, branch_tokens=branch_tokens)
     )
-
-
-def shares_of(stage: TrainingStage) -> tuple[TaskShare, ...]:
-    """The tasks a stage trains, with the share of steps each gets."""
-    if isinstance(stage, TargetStage):
-        return (TaskShare(stage.task, 1.0, stage.data),)
-    return stage.shares

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from budgets.bill import Purpose
 from trainers.checkpoints import PARTIAL, StageStore
-from trainers.legs import TrainingStage
-from trainers.stage import stage_name
+from trainers.stage import TrainingStage, stage_name
 from trainers.state import Learner, Progress, Snapshot
 
 if TYPE_CHECKING:

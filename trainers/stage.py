@@ -253,8 +253,16 @@ class InferStage:
     kind = StageKind.INFER
 
 
+TrainingStage = PretrainStage | IntermediateStage | TargetStage
 ScoringStage = EvaluateStage | MergeStage
-Stage = PretrainStage | IntermediateStage | TargetStage | ScoringStage | InferStage
+Stage = TrainingStage | ScoringStage | InferStage
+
+
+def shares_of(stage: TrainingStage) -> tuple[TaskShare, ...]:
+    """The tasks a stage trains, with the share of steps each gets."""
+    if isinstance(stage, TargetStage):
+        return (TaskShare(stage.task, 1.0, stage.data),)
+    return stage.shares
 
 
 def parents_of(stage: Stage) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from trainers.errors import InfeasibleError, ModelError
 from trainers.families import family
 from trainers.fitting import Fits, Fitting
 from trainers.kept_heads import save_heads
-from trainers.legs import TrainingStage, leg_of, n_legs, shares_of
+from trainers.legs import leg_of, n_legs
 from trainers.loop import Losses, SaveRhythm, Training, train
 from trainers.meter import Meter
 from trainers.order import Outcome
@@ -34,6 +34,8 @@ from trainers.stage import (
     IntermediateStage,
     StageKind,
     TargetStage,
+    TrainingStage,
+    shares_of,
     stage_name,
 )
 from trainers.state import Learner, Progress, Snapshot
