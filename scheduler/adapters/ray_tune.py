@@ -18,7 +18,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,9 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from scheduler.adapters.ray_bridge import Bridge
+from scheduler.adapters.ray_desk import NAMESPACE, Desk
 from scheduler.adapters.ray_hooks import EngineScheduler, EngineSearcher, StopWhenOver
+from scheduler.adapters.ray_worker import StageRunner
 from scheduler.errors import StudyError
 from scheduler.places import run_folder
 
@@ -37,11 +38,8 @@ if TYPE_CHECKING:
     from scheduler.engine import Engine
     from scheduler.interrupt import Interrupt
     from scheduler.spec import StudySpec
-    from trainers.order import Order
     from trainers.worker import WorkerSettings
 
-_NAMESPACE = "interlude"
-_LOOK_S = 0.5
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # csv, json and tensorboard copies of the journal
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own drops the results of what runs
@@ -51,75 +49,6 @@ _QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a worker without a GPU keeps its environment
 }
-
-
-class Desk:
-    """Where the driver leaves an order for the worker of a Tune trial, on the driver's node."""
-
-    def __init__(self) -> None:
-        self._orders: dict[str, tuple[float, Order]] = {}
-        self._hurried = False
-
-    def leave(self, tune_id: str, order: Order) -> None:
-        """Leave an order; its lease has begun."""
-        self._orders[tune_id] = (time.monotonic(), order)
-
-    def hurry(self) -> None:
-        """The user wants to stop."""
-        self._hurried = True
-
-    def hurried(self) -> bool:
-        """Whether the user wants to stop."""
-        return self._hurried
-
-    def take(self, tune_id: str) -> tuple[float, Order]:
-        """The order for a Tune trial and the seconds since it was left."""
-        left_s, order = self._orders.pop(tune_id)
-        return time.monotonic() - left_s, order
-
-
-class StageRunner(tune.Trainable):
-    """A warm worker: one process that runs the stages of whatever trial it is given."""
-
-    def setup(self, config: dict[str, Any]) -> None:
-        """Start the worker; its imports are part of the first lease."""
-        from budgets.clock import MonotonicClock
-        from trainers.worker import Worker
-
-        self._desk = ray.get_actor(config["desk"], namespace=_NAMESPACE)
-        self._devices: int = config["devices"]
-        self._look_s = 0.0
-        self._seen_hurried = False
-        settings = replace(config["worker"], watchdog=True)
-        self._worker = Worker(settings, MonotonicClock())
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Go on with another trial; everything warm stays."""
-        self.config = new_config
-        return True
-
-    def step(self) -> dict[str, Any]:
-        """Run the stage on the desk."""
-        from scheduler.drivers.lease import granted
-
-        waited_s, order = ray.get(self._desk.take.remote(self.trial_id))
-        order = granted(order, devices=self._devices, waited_s=waited_s)
-        measurement = self._worker.run(order, self._hurried)
-        return {"measurement": measurement, "pid": os.getpid()}
-
-    def _hurried(self) -> bool:
-        """Whether the user wants to stop, asked of the desk twice a second at most."""
-        now_s = time.monotonic()
-        if now_s >= self._look_s:
-            self._look_s = now_s + _LOOK_S
-            self._seen_hurried = bool(ray.get(self._desk.hurried.remote()))
-        return self._seen_hurried
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: what a stage made is in the stage store."""
-
-    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Nothing, likewise."""
 
 
 def drive_ray(
@@ -176,7 +105,7 @@ def drive_ray(
 def _desk(name: str) -> Any:  # noqa: ANN401 - Ray's handles are untyped
     """A desk on the driver's own node: another node may be lost while the driver goes on."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    options = {"name": name, "namespace": _NAMESPACE, "scheduling_strategy": here}
+    options = {"name": name, "namespace": NAMESPACE, "scheduling_strategy": here}
     return ray.remote(num_cpus=0)(Desk).options(**options).remote()
 
 

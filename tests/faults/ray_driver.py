@@ -9,12 +9,13 @@ from typing import Any
 import driver
 
 from scheduler.adapters import ray_tune
+from scheduler.adapters.ray_worker import StageRunner
 from scheduler.interrupt import Interrupt
 
 _START_UP_MS = 30_000  # without torch and a model
 
 
-class SyntheticRunner(ray_tune.StageRunner):
+class SyntheticRunner(StageRunner):
     """The actor that runs stages, with a worker whose stages are short."""
 
     def setup(self, config: dict[str, Any]) -> None:
