@@ -1,11 +1,14 @@
 """The toy world as a source: the same rows every time, canonical, and apart between splits."""
 
+import hashlib
+import json
+
 import pytest
 
 from trainers.errors import MissingDataError
 from trainers.tasks.examples import CANONICAL
 from trainers.tasks.spec import FamilyName
-from trainers.tasks.toy.catalog import TOY_TASKS
+from trainers.tasks.toy.catalog import TOY_TASKS, TOY_VERSION
 from trainers.tasks.toy.languages import LANGUAGES, LOW_RESOURCE, RICH
 from trainers.tasks.toy.source import ToySource
 
@@ -29,6 +32,17 @@ def test_rows_are_the_same_every_time_and_differ_between_seeds():
     assert ToySource(1).rows(split, "qda").to_list() == again
     assert ToySource(2).rows(split, "qda").to_list() != again
     assert ToySource(1).identity(split, "qda") != ToySource(2).identity(split, "qda")
+
+
+def test_rows_change_only_with_the_version_in_their_identity():
+    texts = next(split for split in BY_NAME["toy_text"].train if split.languages == ("qhu",))
+    searches = [task.search[0] for task in TOY_TASKS]
+    source, digest = ToySource(1), hashlib.sha256()
+    for split in (texts, *searches):
+        for language in split.languages:
+            rows = source.rows(split, language).to_list()
+            digest.update(json.dumps(rows, sort_keys=True).encode())
+    assert (TOY_VERSION, digest.hexdigest()[:16]) == (5, "226b26589b7298e2")
 
 
 def test_labels_and_tags_are_within_the_task_labels():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+from trainers.fingerprint import fingerprint
 from trainers.tasks.hub import published
 from trainers.tasks.source import DataIdentity
 from trainers.tasks.toy.catalog import TOY_VERSION
@@ -33,6 +34,7 @@ class ToySource:
 
     def rows(self, split: Split, language: str) -> Dataset:
         """The rows of a split in one language, in canonical columns."""
+        import pyarrow as pa
         from datasets import Dataset
 
         from trainers.tasks.toy.tasks import MAKERS, Teller, parallel
@@ -42,12 +44,13 @@ class ToySource:
         rng = Random(f"{TOY_VERSION}/{self._seed}/{_name(split, language)}")
         teller, maker = Teller.of(language), MAKERS[task]
         n_parallel = LANGUAGES[language].n_parallel if (task, split.name) == ("toy_text", "train") else 0
-        return Dataset.from_list(
-            [
-                {"id": f"{task}-{split.name}-{language}-{index}"}
-                | (parallel if index < n_parallel else maker)(teller, rng)
-                for index in range(n_rows)
-            ]
+        rows = [
+            {"id": f"{task}-{split.name}-{language}-{index}"}
+            | (parallel if index < n_parallel else maker)(teller, rng)
+            for index in range(n_rows)
+        ]
+        return Dataset(
+            pa.Table.from_pylist(rows), fingerprint=fingerprint(self.identity(split, language))
         )
 
     def _n_rows(self, split: Split, language: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 from trainers.tasks.toy.catalog import INITIAL_CLASSES, ROLE_TAGS
@@ -82,7 +82,7 @@ def reading(teller: Teller, rng: Random) -> Row:
     texts = [text(words) for words in said]
     start, end = span(said[target], role)
     before = sum(len(t) + 1 for t in texts[:target])
-    asked = replace(event, time="", place=None)
+    asked = event._replace(time="", place=None)
     return {
         "context": " ".join(texts),
         "question": text(teller.speaker.ask(asked, role, rng)),
@@ -96,7 +96,7 @@ def continuation(teller: Teller, rng: Random) -> Row:
     clause = teller.world.clause(rng)
     follows = teller.world.following(rng, clause)
     verbs = [v for v in VERBS if v not in (clause.verb, follows.verb)]
-    wrong = [replace(follows, verb=verb) for verb in rng.sample(verbs, 2)]
+    wrong = [follows._replace(verb=verb) for verb in rng.sample(verbs, 2)]
     return _choice(rng, teller.say(rng, clause), "", [teller.say(rng, c) for c in (follows, *wrong)])
 
 
@@ -160,8 +160,8 @@ def passage(teller: Teller, rng: Random) -> Row:
     if kind == 0:
         return {"text": teller.say(rng, clause, world.following(rng, clause))}
     if kind == 1:
-        opposite = replace(_denied(rng, clause), place=None)
-        return {"text": teller.say(rng, clause, replace(opposite, negated=not opposite.negated))}
+        opposite = _denied(rng, clause)._replace(place=None)
+        return {"text": teller.say(rng, clause, opposite._replace(negated=not opposite.negated))}
     if kind == 2:
         return {"text": teller.say(rng, clause, _weakened(rng, clause), world.home(rng))}
     asked, role = _question(rng, clause)
@@ -171,7 +171,7 @@ def passage(teller: Teller, rng: Random) -> Row:
 
 def parallel(teller: Teller, rng: Random) -> Row:
     """A sentence or a question and its translation side by side, in either order."""
-    clause = replace(teller.world.clause(rng), negated=rng.random() < 0.15)
+    clause = teller.world.clause(rng)._replace(negated=rng.random() < 0.15)
     both = (teller.rich, teller.speaker)
     if rng.random() < 0.3:
         asked, role = _question(rng, clause)
@@ -186,18 +186,18 @@ def _question(rng: Random, clause: Clause) -> tuple[Clause, Role]:
     role = rng.choice(
         (Role.AGENT, Role.PATIENT, Role.PLACE) if clause.place else (Role.AGENT, Role.PATIENT)
     )
-    return replace(clause, time="", place=None), role
+    return clause._replace(time="", place=None), role
 
 
 def _sentence(teller: Teller, rng: Random) -> list[Word]:
     """One sentence of two in three clauses an event, the others a home."""
     world = teller.world
     clause = world.clause(rng) if rng.random() < 0.8 else world.home(rng)
-    return teller.speaker.say(replace(clause, negated=rng.random() < 0.15), rng)
+    return teller.speaker.say(clause._replace(negated=rng.random() < 0.15), rng)
 
 
 def _with_place(world: World, rng: Random) -> Clause:
-    return replace(world.clause(rng), place=rng.choice(world.places))
+    return world.clause(rng)._replace(place=rng.choice(world.places))
 
 
 def _weakened(rng: Random, clause: Clause) -> Clause:
@@ -209,7 +209,7 @@ def _weakened(rng: Random, clause: Clause) -> Clause:
     if which != 0 and patient is not None:
         patient = _vague(patient)
     place = clause.place if rng.random() < 0.3 else None
-    return replace(clause, agent=agent, patient=patient, place=place, time="")
+    return clause._replace(agent=agent, patient=patient, place=place, time="")
 
 
 def _vague(thing: Thing) -> Thing:
@@ -223,9 +223,9 @@ def _enriched(world: World) -> Callable[[Random, Clause], Clause]:
     def change(rng: Random, clause: Clause) -> Clause:
         clause = _changed(world, rng, clause) if rng.random() < 0.4 else clause
         if clause.patient is not None and not clause.patient.name and not clause.patient.adjective:
-            told = replace(clause.patient, adjective=rng.choice(tuple(OPPOSITES)))
-            return replace(clause, patient=told)
-        return replace(clause, time=rng.choice([time for time in TIMES if time != clause.time]))
+            told = clause.patient._replace(adjective=rng.choice(tuple(OPPOSITES)))
+            return clause._replace(patient=told)
+        return clause._replace(time=rng.choice([time for time in TIMES if time != clause.time]))
 
     return change
 
@@ -233,11 +233,11 @@ def _enriched(world: World) -> Callable[[Random, Clause], Clause]:
 def _denied(rng: Random, clause: Clause) -> Clause:
     """Something that cannot be true beside ``clause``."""
     patient = clause.patient
-    ways = [replace(clause, negated=not clause.negated)] * 2
+    ways = [clause._replace(negated=not clause.negated)] * 2
     if clause.verb in VERBS:
-        ways.append(replace(clause, verb=VERBS[clause.verb].opposite))
+        ways.append(clause._replace(verb=VERBS[clause.verb].opposite))
     if patient is not None and patient.adjective:
-        ways.append(replace(clause, patient=replace(patient, adjective=OPPOSITES[patient.adjective])))
+        ways.append(clause._replace(patient=patient._replace(adjective=OPPOSITES[patient.adjective])))
     return rng.choice(ways)
 
 
@@ -248,11 +248,11 @@ def _changed(world: World, rng: Random, clause: Clause) -> Clause:
     patient = clause.patient
     if patient is not None and not patient.name:
         kinds = [kind for kind in KINDS[CATEGORY_OF[patient.kind]] if kind != patient.kind]
-        patient = replace(patient, kind=rng.choice(kinds))
+        patient = patient._replace(kind=rng.choice(kinds))
     elif patient is not None:
         patient = rng.choice([person for person in world.people if person != patient])
     agent = rng.choice([person for person in world.people if person != clause.agent])
-    ways = (replace(clause, verb=other), replace(clause, patient=patient), replace(clause, agent=agent))
+    ways = (clause._replace(verb=other), clause._replace(patient=patient), clause._replace(agent=agent))
     return rng.choice(ways)
 
 
@@ -262,7 +262,7 @@ def _swapped_or_changed(world: World) -> Callable[[Random, Clause], Clause]:
     def change(rng: Random, clause: Clause) -> Clause:
         patient = clause.patient
         if patient is not None and CATEGORY_OF.get(patient.kind) in ("animal", "worker"):
-            return replace(clause, agent=patient, patient=clause.agent)
+            return clause._replace(agent=patient, patient=clause.agent)
         return _changed(world, rng, clause)
 
     return change

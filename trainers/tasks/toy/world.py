@@ -9,12 +9,15 @@ where, and what each kind likes to do: knowledge that the texts show and the tas
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from random import Random
+from typing import NamedTuple
 
 WORLD_SEED = 7
+
+Name = tuple[tuple[str, ...], ...]  # latin syllables of each word
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "animal": ("dog", "cat", "horse", "goat"),
@@ -91,8 +94,7 @@ class Role(StrEnum):
     TIME = "time"
 
 
-@dataclass(frozen=True, slots=True)
-class Thing:
+class Thing(NamedTuple):
     """A participant: somebody by name, or some of a kind.
 
     Attributes:
@@ -103,13 +105,12 @@ class Thing:
     """
 
     kind: str
-    name: tuple[tuple[str, ...], ...] = ()
+    name: Name = ()
     adjective: str = ""
     plural: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+class Clause(NamedTuple):
     """Something that happens: ``agent`` does ``verb`` to ``patient`` at ``place`` and ``time``."""
 
     agent: Thing
@@ -180,7 +181,7 @@ class World:
         patient = clause.patient
         if patient is not None and CATEGORY_OF.get(patient.kind) not in verb.patients:
             patient = self.patient(rng, verb)
-        return replace(clause, verb=verb.gloss, patient=patient, place=None, time="")
+        return clause._replace(verb=verb.gloss, patient=patient, place=None, time="")
 
     def home(self, rng: Random) -> Clause:
         """Where somebody lives."""
@@ -211,7 +212,7 @@ def make_world(seed: int = WORLD_SEED) -> World:
 
 def _named(rng: Random, endings: tuple[str, ...], count: int, kinds: tuple[str, ...]) -> list[Thing]:
     """``count`` bearers of different names; one name in four has two words."""
-    names: dict[tuple[tuple[str, ...], ...], Thing] = {}
+    names: dict[Name, Thing] = {}
     while len(names) < count:
         words = [(rng.choice(_NAME_SYLLABLES), rng.choice(endings))]
         if rng.random() < 0.25:
