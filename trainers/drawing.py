@@ -17,25 +17,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trainers.batches import Position, TaskBatches
-from trainers.families.base import Batch, Family
+from trainers.batches import Position
 from trainers.mixing import task_at
 from trainers.seeding import derived
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from trainers.courses import Course
+    from trainers.families.base import Batch
     from trainers.state import Progress
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """One task as it is trained on: its share of the steps and its batches."""
-
-    task: str
-    rate: float
-    family: Family
-    batches: TaskBatches
 
 
 @dataclass(frozen=True, slots=True)

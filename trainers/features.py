@@ -1,22 +1,19 @@
 """Tokenised examples on disk, made once and memory-mapped ever after.
 
 A folder's name is the hash of everything that decides its content, so a second stage on the same
-data starts training at once. It is written beside its name and renamed into place: two processes
-may race, and a folder that exists is complete.
+data starts training at once. What is trained on comes in shards, a folder each (trainers/shards.py).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from trainers.cache_folders import beside, is_whole
 from trainers.errors import EmptySplitError, ModelError, StoreError
 from trainers.fingerprint import fingerprint
 from trainers.stage import CODE_VERSION
@@ -31,6 +28,7 @@ if TYPE_CHECKING:
 _SLICE_ROWS = 1000
 _FILE = "features.arrow"
 _COUNTS = "counts.json"
+_FILES = (_FILE, _COUNTS)
 _FORM = 1  # raised when the same features are written in another way
 _digests: WeakKeyDictionary[Any, tuple[int, str]] = WeakKeyDictionary()
 
@@ -42,7 +40,30 @@ def features(
     training: bool,
     cache_dir: str | Path,
 ) -> Dataset:
-    """The features of canonical examples, memory-mapped.
+    """The features of canonical examples, as :func:`tokenised`, of which there have to be some.
+
+    Raises:
+        EmptySplitError: no example gives a feature.
+        StoreError, ModelError: as :func:`tokenised`.
+    """
+    dataset = tokenised(examples, task, tokenizer, training=training, cache_dir=cache_dir)
+    if dataset.num_rows == 0:
+        raise EmptySplitError(
+            f"none of the {examples.num_rows} examples of {task.name} gives a feature within "
+            f"{task.max_length} tokens. Leave the task out, or look at its data and tokenizer."
+        )
+    return dataset
+
+
+def tokenised(
+    examples: Dataset,
+    task: TaskSpec,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    training: bool,
+    cache_dir: str | Path,
+) -> Dataset:
+    """The features of canonical examples, memory-mapped; there may be none.
 
     Columns are those of the task's family, among them ``n_tokens``, what a row costs in a batch.
     ``example`` is the row number in ``examples``. Integers are 32 bits wide. How many examples lost
@@ -56,39 +77,22 @@ def features(
         cache_dir: folder that holds one folder per content.
 
     Raises:
-        EmptySplitError: no example gives a feature.
         StoreError: ``cache_dir`` cannot be written.
         ModelError: the tokenizer is not a fast one.
     """
+    from datasets import Dataset
+
     name = _name(examples, task, tokenizer, training=training)
     folder = Path(cache_dir) / name
     try:
-        if not _is_whole(folder):
+        if not is_whole(folder, _FILES):
             _write(folder, _encoded(examples, task, tokenizer, training=training))
     except OSError as error:
         raise StoreError(
             f"cannot write tokenised {task.name} to {folder}: {error}. Free space there, or name "
             f"another cache folder."
         ) from error
-    dataset = stored_features(folder)
-    assert dataset is not None
-    if dataset.num_rows == 0:
-        raise EmptySplitError(
-            f"none of the {examples.num_rows} examples of {task.name} gives a feature within "
-            f"{task.max_length} tokens. Leave the task out, or look at its data and tokenizer."
-        )
-    return dataset
-
-
-def stored_features(folder: Path) -> Dataset | None:
-    """The features in a folder of the cache, memory-mapped; None where there are none."""
-    from datasets import Dataset
-
-    return Dataset.from_file(str(folder / _FILE)) if _is_whole(folder) else None
-
-
-def _is_whole(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in (_FILE, _COUNTS))
+    return Dataset.from_file(str(folder / _FILE))
 
 
 def n_truncated(features: Dataset) -> int:
@@ -104,11 +108,6 @@ def n_truncated(features: Dataset) -> int:
         return int(json.loads(file.read_text())["n_truncated"])
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read {file}: {error}. Remove its folder, it is made anew.") from error
-
-
-def folder_of(features: Dataset) -> str:
-    """The name of the cache folder that memory-mapped ``features`` lie in."""
-    return Path(features.cache_files[0]["filename"]).parent.name
 
 
 def tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -170,14 +169,11 @@ def _encoded(
 
 
 def _write(folder: Path, slices: Iterator[dict[str, list[Any]]]) -> None:
-    """All slices into a folder beside ``folder``, then its name; a racer's folder is as good."""
     import pyarrow as pa
 
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
-    beside.mkdir(parents=True)
-    try:
+    with beside(folder, _FILES) as unfinished:
         schema, writer, n_cut_short = None, None, 0
-        with pa.OSFile(str(beside / _FILE), "wb") as file:
+        with pa.OSFile(str(unfinished / _FILE), "wb") as file:
             for columns in slices:
                 cuts = zip(columns["example"], columns.pop("n_cut"), strict=True)
                 n_cut_short += len({example for example, n_cut in cuts if n_cut})
@@ -186,14 +182,7 @@ def _write(folder: Path, slices: Iterator[dict[str, list[Any]]]) -> None:
                 writer.write_table(pa.table(columns, schema=schema))
             if writer is not None:
                 writer.close()
-        (beside / _COUNTS).write_text(json.dumps({"n_truncated": n_cut_short}))
-        try:
-            beside.rename(folder)
-        except OSError:
-            if not _is_whole(folder):
-                raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        (unfinished / _COUNTS).write_text(json.dumps({"n_truncated": n_cut_short}))
 
 
 def _narrow(schema: pa.Schema) -> pa.Schema:

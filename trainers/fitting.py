@@ -6,8 +6,8 @@ stage, in this order:
 
     estimate   from the shapes. Where even that, which is too high rather than too low, is a small share
                of what is free, nothing else is done and nothing is split
-    finding    of an earlier stage of the same model, kind of task, longest row and device, kept in the
-               worker's cache folder
+    finding    of an earlier stage of the same model, kind of task, length of rows and device, kept in
+               the worker's cache folder
     probe      a few rows as long as the task's longest, forward alone: two peaks make a line
                    bytes(tokens) = gradients + AdamW's moments + fixed + slope (1 + 1/layers) tokens
                Gradients are there while the second part of a batch goes forward, so they are added. On
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig
 
-    from trainers.drawing import Course
+    from trainers.courses import Course
     from trainers.loop import Training
     from trainers.stage import ModelRef
     from trainers.state import Learner, Progress
@@ -142,9 +142,11 @@ class Fitting:
         self._free_bytes = free_bytes
         self._peak = peak
         self._begun_with: dict[str, int] = {}
+        self._kinds: dict[str, tuple[object, ...]] = {}
 
     def begin(self, progress: Progress, *, fresh: bool) -> None:
         """Find out how the batches fit, or, where the stage goes on, leave them as they were."""
+        self._kinds = {course.task: self._kind(course) for course in self._training.courses}
         if fresh:
             progress.part_tokens = self._part_tokens()
         self._begun_with = dict(progress.part_tokens)
@@ -154,7 +156,7 @@ class Fitting:
         for course in self._training.courses:
             fewer_tokens = progress.part_tokens.get(course.task, 0)
             if fewer_tokens != self._begun_with.get(course.task, 0):
-                self._fits.lower(fewer_tokens, *self._kind(course, course.batches.longest))
+                self._fits.lower(fewer_tokens, *self._kinds[course.task])
 
     def _part_tokens(self) -> dict[str, int]:
         """By task, the tokens that go through the model at once, where a micro-batch has more."""
@@ -165,8 +167,7 @@ class Fitting:
 
     def _most_tokens(self, course: Course, free: float) -> int:
         """What is known of the course's batches, or found now; 0 where they go whole."""
-        row = course.batches.longest
-        kind = self._kind(course, row)
+        row, kind = course.batches.longest, self._kinds[course.task]
         fit = self._fits.of(*kind)
         if fit == Fit():
             tokens = course.batches.most_tokens * token_bytes(self._config, row)
@@ -208,8 +209,11 @@ class Fitting:
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=bf16):
             return course.family.loss(learner.encoder, learner.heads[course.task], there)
 
-    def _kind(self, course: Course, row: Mapping[str, Any]) -> tuple[object, ...]:
-        return ("train", self._model, type(course.family).__name__, *_shape(row))
+    def _kind(self, course: Course) -> tuple[object, ...]:
+        """What is known together: rows up to the next power of two, since each stage reads others."""
+        row_tokens, n_sequences = _shape(course.batches.longest)
+        up_to = 1 << (row_tokens - 1).bit_length()
+        return ("train", self._model, type(course.family).__name__, up_to, n_sequences)
 
     def _states_bytes(self) -> int:
         """Of gradients, and of AdamW's two moments as far as they are not there yet."""

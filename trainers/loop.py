@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 import torch
 
 from budgets.clock import Clock
+from trainers.courses import Course
 from trainers.devices import uses_bf16
-from trainers.drawing import Course, Draw, Drawing
+from trainers.drawing import Draw, Drawing
 from trainers.errors import InfeasibleError
 from trainers.families.base import Batch
 from trainers.memory import Parts, free_cached, ran_out

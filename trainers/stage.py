@@ -24,7 +24,7 @@ from trainers.fingerprint import fingerprint
 from trainers.inference.load import Load
 from trainers.tasks.source import DataIdentity
 
-CODE_VERSION = 2  # raised when a change to the loop or a family changes results
+CODE_VERSION = 3  # raised when a change to the loop or a family changes results
 
 
 class StageKind(StrEnum):

@@ -1,24 +1,22 @@
-"""What one task of a stage is taught with: its training data, tokenised.
+"""What one task of a stage is taught with: its training data, checked, in shards (trainers/shards.py).
 
-Which features a set of data became is noted beside them, under the hash of all that decides it. So the
-rows are read, or made, once per cache and tokenizer: not again by another worker, for another model with
-the same tokenizer, or in another study.
+The examples of all its languages and splits are kept in one Arrow file, memory-mapped, in a folder that
+is named by the hash of all that decides them. So the rows are read, or made, once per cache: not again
+by another worker, for another tokenizer, or in another study.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import uuid
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from trainers.cache_folders import beside, is_whole
 from trainers.errors import MalformedDataError, StoreError
-from trainers.features import features, folder_of, n_truncated, stored_features, tokenizer_digest
 from trainers.fingerprint import fingerprint
-from trainers.stage import CODE_VERSION, TaskShare
-from trainers.tasks.canonical import VERSION, training_examples
+from trainers.shards import Shards
+from trainers.stage import TaskShare
+from trainers.tasks.canonical import VERSION, Training, training_examples
 from trainers.tasks.source import DataIdentity, Source
 from trainers.tasks.spec import Split, TaskSpec
 
@@ -26,30 +24,15 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-
-class LeftOut(NamedTuple):
-    """What is not in the features of some training data, whether a stage reads them all or a part.
-
-    Attributes:
-        n_rows: left out by rule (``trainers/tasks/rules.py``).
-        n_truncated: examples of which some tokens are (docs/methods.md, "What is cut").
-    """
-
-    n_rows: int
-    n_truncated: int
+_FILE = "examples.arrow"
+_COUNTS = "counts.json"
+_FILES = (_FILE, _COUNTS)
 
 
-def as_facts(left_out: Iterable[LeftOut]) -> dict[str, float]:
-    """What several sets of features lack, as facts of a stage; what never happened has no entry."""
-    n_rows, n_truncated = map(sum, zip(*left_out, strict=True))
-    counts = {"n_rows_skipped": n_rows, "n_examples_truncated": n_truncated}
-    return {name: float(count) for name, count in counts.items() if count}
+class Taught(NamedTuple):
+    """Features in shards, and how many rows are left out of them by rule."""
 
-
-class _Taught(NamedTuple):
-    """Features, and how many rows are left out of them by rule."""
-
-    features: Dataset
+    shards: Shards
     n_skipped: int
 
 
@@ -59,15 +42,36 @@ def taught(
     tokenizer: PreTrainedTokenizerBase,
     source: Source,
     cache_dir: Path,
-) -> tuple[Dataset, LeftOut]:
-    """The features of the data that ``share`` names, and what is not in them.
+) -> Taught:
+    """The features of the data that ``share`` names, each shard tokenised when it is first read.
 
     Raises:
         MalformedDataError: the source has other data, or lacks some.
+        EmptySplitError: a set of data has no row that can be trained on.
         StoreError: ``cache_dir`` cannot be written.
     """
-    from datasets import concatenate_datasets
+    parts = _parts(share, task, source)
+    key = {
+        "task": task.definition,
+        "parts": [(split, language, identity) for split, language, identity in parts],
+        "examples": VERSION,
+    }
+    name = fingerprint(key)
+    folder = cache_dir / f"examples-{name}"
+    try:
+        if not is_whole(folder, _FILES):
+            _write(folder, [training_examples(task, split, code, source) for split, code, _ in parts])
+        n_skipped = int(json.loads((folder / _COUNTS).read_text())["n_skipped"])
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"cannot keep the examples of {task.name} in {folder}: {error}. Free space there, or remove "
+            "the folder: it is made anew."
+        ) from error
+    return Taught(Shards(_examples(folder, name), task, tokenizer, cache_dir), n_skipped)
 
+
+def _parts(share: TaskShare, task: TaskSpec, source: Source) -> list[tuple[Split, str, DataIdentity]]:
+    """The sets of data that ``share`` names, in the task's order."""
     wanted = {data.name: data.revision for data in share.data}
     parts = []
     for split in task.train:
@@ -81,71 +85,32 @@ def taught(
                     f"{wanted[identity.name]} and the source has {identity.revision}. Start a new "
                     "study, or bring the old data back."
                 )
-            parts.append(
-                _part(
-                    task,
-                    split,
-                    language,
-                    source,
-                    identity=identity,
-                    tokenizer=tokenizer,
-                    cache_dir=cache_dir,
-                )
-            )
+            parts.append((split, language, identity))
     if len(parts) < len(wanted):
         raise MalformedDataError(
             f"{task.name} is to be trained on {len(wanted)} sets of data and the source has "
             f"{len(parts)} of them: {', '.join(sorted(wanted))}"
         )
-    n_rows = sum(part.n_skipped for part in parts)
-    n_cut_short = sum(n_truncated(part.features) for part in parts)
-    return concatenate_datasets([part.features for part in parts]), LeftOut(n_rows, n_cut_short)
+    return parts
 
 
-def _part(
-    task: TaskSpec,
-    split: Split,
-    language: str,
-    source: Source,
-    *,
-    identity: DataIdentity,
-    tokenizer: PreTrainedTokenizerBase,
-    cache_dir: Path,
-) -> _Taught:
-    """One set of data; its rows are read where no note says what they became."""
-    key = {
-        "task": task.definition,
-        "split": split,
-        "language": language,
-        "data": identity,
-        "tokenizer": tokenizer_digest(tokenizer),
-        "examples": VERSION,
-        "code": CODE_VERSION,
-    }
-    note = cache_dir / f"taught-{fingerprint(key)}.json"
-    known = _noted(note)
-    if known is not None:
-        return known
-    given = training_examples(task, split, language, source)
-    made = features(given.examples, task, tokenizer, training=True, cache_dir=cache_dir)
-    _write(note, {"features": folder_of(made), "n_skipped": given.n_skipped})
-    return _Taught(made, given.n_skipped)
+def _examples(folder: Path, name: str) -> Dataset:
+    """The examples in a folder, memory-mapped; ``name`` is their fingerprint."""
+    from datasets import Dataset
+
+    return Dataset(Dataset.from_file(str(folder / _FILE)).data, fingerprint=name)
 
 
-def _noted(note: Path) -> _Taught | None:
-    """What ``note`` says that its data became; None where there is no such note, or no such features."""
-    try:
-        record = json.loads(note.read_text())
-    except (OSError, ValueError):
-        return None
-    found = stored_features(note.parent / record["features"])
-    return None if found is None else _Taught(found, record["n_skipped"])
+def _write(folder: Path, given: list[Training]) -> None:
+    import pyarrow as pa
+    from datasets import concatenate_datasets
 
-
-def _write(note: Path, record: dict[str, object]) -> None:
-    beside = note.with_name(f".{note.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
-    try:
-        beside.write_text(json.dumps(record))
-        beside.replace(note)
-    except OSError as error:
-        raise StoreError(f"cannot write {note}: {error}. Free space there.") from error
+    table = concatenate_datasets([part.examples for part in given]).data.table
+    with beside(folder, _FILES) as unfinished:
+        with (
+            pa.OSFile(str(unfinished / _FILE), "wb") as file,
+            pa.ipc.new_stream(file, table.schema) as writer,
+        ):
+            writer.write_table(table)
+        counts = {"n_skipped": sum(part.n_skipped for part in given)}
+        (unfinished / _COUNTS).write_text(json.dumps(counts))

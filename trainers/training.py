@@ -19,13 +19,12 @@ from budgets.bill import Purpose
 from budgets.clock import Clock
 from trainers.adapter_places import FULL
 from trainers.checkpoints import PARTIAL, StageStore
-from trainers.drawing import Course
+from trainers.courses import courses_of, left_out, open_data
 from trainers.encoder import save_encoder
 from trainers.errors import InfeasibleError, ModelError
-from trainers.families import family
 from trainers.fitting import Fits, Fitting
 from trainers.kept_heads import save_heads
-from trainers.legs import leg_of, n_legs
+from trainers.legs import end_tokens, leg_of, n_legs
 from trainers.loop import Losses, SaveRhythm, Training, train
 from trainers.meter import Meter
 from trainers.order import Outcome
@@ -39,7 +38,6 @@ from trainers.stage import (
     stage_name,
 )
 from trainers.state import Learner, Progress, Snapshot
-from trainers.teaching import as_facts
 from trainers.warm import WarmCache
 
 if TYPE_CHECKING:
@@ -147,17 +145,8 @@ class _Run:
     def load(self) -> None:
         """Bring encoder, heads, optimiser and data to where the stage begins or was stopped."""
         stage, warm = self._stage, self._warm
-        shares = shares_of(stage)
         self._training = Training(
-            courses=[
-                Course(
-                    share.task,
-                    share.rate,
-                    family(warm.task(share.task).family),
-                    warm.batches(share, stage.model, stage.optimisation, stage.seed),
-                )
-                for share in shares
-            ],
+            courses=courses_of(stage, warm),
             optimisation=stage.optimisation,
             seed=stage.seed,
             precision=stage.model.precision,
@@ -171,20 +160,22 @@ class _Run:
         earlier = warm.heads.head(warm.task(head_of), width, stage.parent) if head_of else None
         self._learner = Learner(
             encoder,
-            [warm.task(share.task) for share in shares],
+            [warm.task(share.task) for share in shares_of(stage)],
             width=width,
             optimisation=stage.optimisation,
             seed=stage.seed,
         )
         if earlier is not None:
-            self._learner.take_head(shares[0].task, earlier)
+            self._learner.take_head(shares_of(stage)[0].task, earlier)
         if not self._lease.save_s:
             weights = (parameter for _, parameter in self._learner.named_parameters())
             n_bytes = _STATES * sum(weight.numel() * weight.element_size() for weight in weights)
             self._lease.save_s = n_bytes / _SAVE_BYTES_PER_S
+        goes_on = self._restored()
+        open_data(self._training.courses, self._progress, end_tokens(stage) - self._progress.n_tokens)
         fits = Fits(warm.cache_dir, warm.device)
         self._fitting = Fitting(stage.model, self._learner, self._training, fits)
-        self._fitting.begin(self._progress, fresh=not self._restored())
+        self._fitting.begin(self._progress, fresh=not goes_on)
         self._tokens_at_start = self._progress.n_tokens
 
     def _encoder_to_train(self) -> PreTrainedModel:
@@ -295,5 +286,4 @@ class _Run:
             facts["oom_splits"] = float(self._progress.oom_splits)
         if self._progress.part_tokens:
             facts["part_tokens"] = float(min(self._progress.part_tokens.values()))
-        stage, warm = self._stage, self._warm
-        return facts | as_facts(warm.left_out(share, stage.model) for share in shares_of(stage))
+        return facts | left_out(self._training.courses, self._progress)

@@ -39,10 +39,9 @@ from trainers.tasks import open_source
 from trainers.tasks.catalog import TASKS
 from trainers.tasks.source import DataIdentity
 from trainers.tasks.spec import TaskSpec
-from trainers.teaching import LeftOut, taught
+from trainers.teaching import Taught, taught
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -66,7 +65,7 @@ class WarmCache:
         self.source = open_source(settings.source_kind, settings.source_path, settings.revisions)
         self.cells = Cells(self.source)
         self._tokenizers: dict[str, PreTrainedTokenizerBase] = {}
-        self._taught: dict[tuple[str, str, tuple[DataIdentity, ...]], tuple[Dataset, LeftOut]] = {}
+        self._taught: dict[tuple[str, str, tuple[DataIdentity, ...]], Taught] = {}
         self._kept = KeptWeights(store)
         self._bodies = Bodies(self.device)
         self.heads = KeptHeads(store, self.device)
@@ -189,21 +188,20 @@ class WarmCache:
 
         Raises:
             MalformedDataError: the data is not what the stage names.
-            EmptySplitError: there is nothing to train on.
+            EmptySplitError: a set of data has no row that can be trained on.
         """
-        features, _ = self._given(share, model)
         return TaskBatches(
-            features,
+            self._given(share, model).shards,
             batch_tokens=optimisation.batch_tokens // optimisation.accumulation,
             seed=seed,
             task=share.task,
         )
 
-    def left_out(self, share: TaskShare, model: ModelRef) -> LeftOut:
-        """What is not in the training data of one task, read or not."""
-        return self._given(share, model)[1]
+    def n_skipped(self, share: TaskShare, model: ModelRef) -> int:
+        """Rows that are left out of the training data of one task by rule."""
+        return self._given(share, model).n_skipped
 
-    def _given(self, share: TaskShare, model: ModelRef) -> tuple[Dataset, LeftOut]:
+    def _given(self, share: TaskShare, model: ModelRef) -> Taught:
         key = (share.task, model.name, share.data)
         if key not in self._taught:
             task, tokenizer = self.task(share.task), self.tokenizer(model)

@@ -18,8 +18,8 @@ import torch
 from experiments.benchmarks.cases import Case, features
 from experiments.benchmarks.shapes import PAD_ID, Shape, encoder_of
 from trainers.batches import TaskBatches
+from trainers.courses import Course
 from trainers.devices import uses_bf16
-from trainers.drawing import Course
 from trainers.families import family
 from trainers.loop import Leg, Losses, SaveRhythm, Training, train
 from trainers.memory import free_cached
@@ -134,7 +134,7 @@ def ours(work: Workload, seed: int, n_steps: int) -> Run:
     progress, memory = Progress(), Peak(work.device)
     begun_s = time.perf_counter()
     batches = TaskBatches(
-        work.features, batch_tokens=optimisation.batch_tokens, seed=seed, task=task.name
+        [work.features], batch_tokens=optimisation.batch_tokens, seed=seed, task=task.name
     )
     training = Training(
         courses=[Course(task.name, 1.0, work.family, batches)],

@@ -7,7 +7,7 @@ from datasets import Dataset
 from tiny_model import PAD_ID, WIDTH, tiny_encoder, tiny_task, tiny_tokenizer
 
 from trainers.batches import TaskBatches
-from trainers.drawing import Course
+from trainers.courses import Course
 from trainers.families import family
 from trainers.loop import Leg, SaveRhythm, Training
 from trainers.schedule import trunk
@@ -68,7 +68,7 @@ def training(optimisation=OPTIMISATION, until=lambda: False, tasks=(PAIR, MASKED
             1 / len(tasks),
             family(task.family),
             TaskBatches(
-                FEATURES[task.name],
+                [FEATURES[task.name]],
                 batch_tokens=optimisation.batch_tokens // optimisation.accumulation,
                 seed=seed,
                 task=task.name,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tiny_model import PAD_ID, tiny_task, tiny_tokenizer
 
 from trainers.batches import Position, TaskBatches
-from trainers.drawing import Course, Drawing
+from trainers.courses import Course
+from trainers.drawing import Drawing
 from trainers.errors import MalformedDataError
 from trainers.families import family
 from trainers.seeding import seed_everything
@@ -47,7 +48,7 @@ def courses(batch_tokens=64, families=None):
             task.name,
             0.5,
             (families or {}).get(task.name, family(task.family)),
-            TaskBatches(FEATURES, batch_tokens=batch_tokens, seed=1, task=task.name),
+            TaskBatches([FEATURES], batch_tokens=batch_tokens, seed=1, task=task.name),
         )
         for task in TASKS
     ]

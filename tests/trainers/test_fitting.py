@@ -56,7 +56,7 @@ def a_learner():
 
 
 def a_training(n_steps=3, *, over=False):
-    batches = TaskBatches(ROWS, batch_tokens=512, seed=5, task=PAIR.name)
+    batches = TaskBatches([ROWS], batch_tokens=512, seed=5, task=PAIR.name)
     course = Course(PAIR.name, 1.0, family(PAIR.family), batches)
     asked = iter(range(n_steps + 1))
     rhythm = SaveRhythm(HandClock(), lambda: None)
@@ -275,7 +275,7 @@ def test_a_gpu_that_is_too_small_trains_in_parts(tmp_path):
             "label": [1] * len(ids),
         }
     )
-    batches = TaskBatches(features, batch_tokens=1 << 18, seed=5, task=PAIR.name)
+    batches = TaskBatches([features], batch_tokens=1 << 18, seed=5, task=PAIR.name)
     course = Course(PAIR.name, 1.0, family(PAIR.family), batches)
     asked = iter(range(3))
     rhythm = SaveRhythm(HandClock(), lambda: None)

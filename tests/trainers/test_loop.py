@@ -26,7 +26,7 @@ from small_loop import (
 from tiny_model import PAD_ID
 
 from trainers.batches import TaskBatches
-from trainers.drawing import Course
+from trainers.courses import Course
 from trainers.errors import InfeasibleError, StoreError
 from trainers.families import family
 from trainers.loop import Leg, Losses, SaveRhythm, Training, train
@@ -274,7 +274,7 @@ def test_accumulated_gradients_are_the_mean_over_micro_batches():
         optimisation = Optimisation(
             learning_rate=1e-3, batch_tokens=4 * accumulation, accumulation=accumulation
         )
-        batches = TaskBatches(same, batch_tokens=4, seed=0, task=PAIR.name)
+        batches = TaskBatches([same], batch_tokens=4, seed=0, task=PAIR.name)
         course = Course(PAIR.name, 1.0, family(PAIR.family), batches)
         rhythm = SaveRhythm(HandClock(), lambda: None)
         setup = Training([course], optimisation, 5, "fp32", PAD_ID, stop_after(3), rhythm)
