@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scheduler.readings import UNKNOWN_ROWS
 from scheduler.spec import StudySpec
-from scheduler.workload import UNKNOWN_ROWS, is_tuned
+from scheduler.workload import is_tuned
 from trainers.stage import Half
 from trainers.tasks.source import DataIdentity, Source
 from trainers.tasks.spec import Split, TaskSpec

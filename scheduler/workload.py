@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from budgets.forecast import Work
 from scheduler.inference import duration_ms
+from scheduler.readings import UNKNOWN_ROWS, readings
 from trainers.candidates import MOST_BYTES
 from trainers.models import ModelEntry, entry
 from trainers.stage import (
@@ -32,8 +33,6 @@ from trainers.stage import (
     ScoringStage,
     Stage,
     TargetStage,
-    TrainingStage,
-    shares_of,
 )
 from trainers.tasks.catalog import Catalogue
 from trainers.tasks.source import DataIdentity
@@ -48,17 +47,6 @@ _PRIOR_READ_BYTES_PER_S = 5.0e8  # of an encoder that is merged: from disk, and 
 _BYTES_PER_WEIGHT = 4
 _PRIOR_TOKENS_PER_ROW = 48
 _MASKED_SHARE = 0.15  # of masked text's tokens that are predicted (trainers/families/masked.py)
-# Milliseconds of one core to read, check and tokenise a row for training (docs/measurements.md,
-# "Tokenising"). Retrieval and mining are not trained.
-_READING_MS_PER_ROW = {
-    FamilyName.PAIR: 0.2,
-    FamilyName.CHOICE: 0.4,
-    FamilyName.SPANS: 0.3,
-    FamilyName.TOKENS: 0.15,
-    FamilyName.MASKED: 0.1,
-    FamilyName.RANKING: 0.4,
-}
-UNKNOWN_ROWS = 1_000  # per split and language, where the hub's size is not in the catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +100,7 @@ class Workload:
         masked = self._masked_share(stage) * _MASKED_SHARE * embeddings / weights
         n_units = round(n_units * (1 + masked))
         key = f"{what}/{how}/{_batch(stage.optimisation)}"
-        return Work(key, n_units, self._prior_ms(6 * weights * n_units), self._readings(stage))
+        return Work(key, n_units, self._prior_ms(6 * weights * n_units), readings(stage, self.tasks))
 
     def _prior_ms(self, operations: int) -> int:
         """Six operations per weight and trained token, two per weight and scored token."""
@@ -127,24 +115,6 @@ class Workload:
         if name not in self._others:
             self._others[name] = entry(name)
         return self._others[name]
-
-    def _readings(self, stage: TrainingStage) -> tuple[tuple[str, int], ...]:
-        """What a store's workers read, check and tokenise once: every set of a stage's data, whole.
-
-        The toy world is left out: it has few rows.
-        """
-        return tuple(
-            (
-                f"{stage.model.name}/{share.task}/{data.name}@{data.revision}",
-                self._reading_ms(share.task, data),
-            )
-            for share in shares_of(stage)
-            if self.tasks[share.task].world != "toy"
-            for data in share.data
-        )
-
-    def _reading_ms(self, task: str, data: DataIdentity) -> int:
-        return round(_READING_MS_PER_ROW[self.tasks[task].family] * (data.n_rows or UNKNOWN_ROWS))
 
     def _masked_share(self, stage: PretrainStage | IntermediateStage | TargetStage) -> float:
         if isinstance(stage, TargetStage):

@@ -32,7 +32,7 @@ Rows = list[Row]
 
 # How much is sorted together: so many batches, whatever their budget, that about 2 % of one is padding
 # (docs/measurements.md, "Throughput").
-_POOL_BATCHES = 100
+POOL_BATCHES = 100
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -192,7 +192,7 @@ class _Epoch:
         from datasets import concatenate_datasets
 
         numbers, read, n_tokens = [], [], 0
-        while self._left and n_tokens < _POOL_BATCHES * self._batch_tokens:
+        while self._left and n_tokens < POOL_BATCHES * self._batch_tokens:
             number = self._left.popleft()
             numbers.append(number)
             if self._shards[number].num_rows:

@@ -30,8 +30,3 @@ def leg_of(stage: TrainingStage, number: int, start_tokens: int) -> Leg:
     return Leg(
         start_tokens + branch_tokens, branch(start_tokens=start_tokens, branch_tokens=branch_tokens)
     )
-
-
-def end_tokens(stage: TrainingStage) -> float:
-    """Tokens at which the last leg ends, over the whole chain, if each ends where it should."""
-    return leg_of(stage, n_legs(stage) - 1, stage.tokens).end_tokens

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from trainers.tasks.spec import TaskSpec
 
-_SHARD_ROWS = 1024  # at least, where there are so many
+SHARD_ROWS = 1024  # at least, where there are so many
 _MOST_SHARDS = 256  # a folder each
 # Dealt together, so that the questions about one paragraph mostly stay together: it is tokenised once
 # for all that are in a shard.
@@ -87,7 +87,7 @@ class Shards(Sequence["Dataset"]):
 
 def n_shards(n_examples: int) -> int:
     """Shards that so many examples are dealt to."""
-    return min(max(1, n_examples // _SHARD_ROWS), _MOST_SHARDS)
+    return min(max(1, n_examples // SHARD_ROWS), _MOST_SHARDS)
 
 
 def dealt(n_examples: int) -> list[NDArray[np.int64]]:

@@ -265,6 +265,12 @@ def shares_of(stage: TrainingStage) -> tuple[TaskShare, ...]:
     return stage.shares
 
 
+def end_tokens(stage: TrainingStage) -> float:
+    """Tokens at which its last leg ends (``trainers/legs.py``), over the whole chain."""
+    branch = stage.optimisation.decay_share if isinstance(stage, IntermediateStage) else 0.0
+    return stage.tokens * (1 + branch)
+
+
 def parents_of(stage: Stage) -> tuple[str, ...]:
     """Fingerprints of the stages that ``stage`` stands on, the nearest first."""
     above: tuple[str | None, ...] = ()

@@ -24,7 +24,7 @@ from trainers.encoder import save_encoder
 from trainers.errors import InfeasibleError, ModelError
 from trainers.fitting import Fits, Fitting
 from trainers.kept_heads import save_heads
-from trainers.legs import end_tokens, leg_of, n_legs
+from trainers.legs import leg_of, n_legs
 from trainers.loop import Losses, SaveRhythm, Training, train
 from trainers.meter import Meter
 from trainers.order import Outcome
@@ -34,6 +34,7 @@ from trainers.stage import (
     StageKind,
     TargetStage,
     TrainingStage,
+    end_tokens,
     shares_of,
     stage_name,
 )
