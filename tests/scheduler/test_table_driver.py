@@ -162,7 +162,7 @@ def test_virtual_time_on_one_slot_is_the_sum_of_all_bills():
 
 def test_a_small_study_decides_what_the_golden_journal_says():
     tree = small_tree("halving", 4)
-    journal, _ = undisturbed(tree, AMPLE, Bench(tree, 7, (0.5, 1.5), trouble=0.08), slots=2)
+    journal, _ = undisturbed(tree, AMPLE, Bench(tree, 9, (0.5, 1.5), trouble=0.08), slots=2)
     assert told(journal.facts) == GOLDEN.read_text()
 
 

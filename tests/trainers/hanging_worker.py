@@ -19,6 +19,7 @@ from worker_bench import Bench
 import trainers.checkpoints
 import trainers.evaluate
 import trainers.loop
+import trainers.shards
 import trainers.warm
 from budgets.amount import DeviceTime
 from budgets.clock import MonotonicClock
@@ -43,7 +44,7 @@ def hang_in_training():
 
 
 def hang_while_data_is_read():
-    trainers.teaching.features = hang
+    trainers.shards.tokenised = hang
 
 
 def hang_in_evaluation():

@@ -335,7 +335,7 @@ def test_a_full_disk_under_the_tokenised_data_fails_the_stage_with_its_bill(benc
     def full(*_, **__):
         raise OSError(28, "No space left on device", "cache/features.arrow")
 
-    monkeypatch.setattr("trainers.teaching.features", full)
+    monkeypatch.setattr("trainers.shards.tokenised", full)
     measurement = bench.run(bench.target())
     assert measurement.outcome is Outcome.FAILED
     assert "the disk is full" in measurement.error
