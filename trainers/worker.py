@@ -29,6 +29,7 @@ from budgets.clock import Clock
 from trainers.devices import uses_bf16
 from trainers.disk import free_space, is_full
 from trainers.errors import TrainerError
+from trainers.frameworks import import_frameworks
 from trainers.memory import free_cached, ran_out
 from trainers.meter import Meter
 from trainers.order import CellScore, Measurement, Order, Outcome
@@ -183,8 +184,9 @@ class Worker:
     def _carry_out(self, order: Order, meter: Meter, hurried: Callable[[], bool]) -> _Found:
         stage, name = order.stage, stage_name(order.stage)
         with meter.on(Purpose.LOAD):
+            import_frameworks()
             from trainers.checkpoints import PARTIAL, StageStore
-            from trainers.evaluation import run_evaluation  # torch comes with these
+            from trainers.evaluation import run_evaluation
             from trainers.inference.measuring import run_inference
             from trainers.training import Lease, run_training
 

@@ -75,6 +75,7 @@ def drive_ray(
         _check_devices(spec)
         desk_name = f"desk/{spec.name}/{os.getpid()}"
         desk = _desk(desk_name)
+        ray.get(desk.hurried.remote())  # its process is there before a lease begins
         bridge = Bridge(
             engine,
             slots=slots,
